@@ -1,0 +1,2 @@
+/// The binary: parses arguments and maps errors to exit codes.
+fn main() {}

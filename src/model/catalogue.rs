@@ -1,0 +1,127 @@
+//! What the controller's configuration offers to a spec: facts only, so that checking stays pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{ProviderName, Region, SecretName, Strategy};
+
+/// What a spec may refer to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalogue {
+    /// The configured providers.
+    pub providers: BTreeMap<ProviderName, About>,
+    /// Provider of `infra` services that name none.
+    pub default_infra: Option<ProviderName>,
+    /// Provider of `local` services that name none.
+    pub default_local: Option<ProviderName>,
+    /// Names that `secretRef` and `credentialsRef` may use.
+    pub secrets: BTreeSet<SecretName>,
+    /// What a replica costs.
+    pub prices: Prices,
+}
+
+impl Catalogue {
+    /// The provider of services of this strategy that name none.
+    #[must_use]
+    pub fn default_for(&self, strategy: Strategy) -> Option<&ProviderName> {
+        match strategy {
+            Strategy::Infra => self.default_infra.as_ref(),
+            Strategy::Local => self.default_local.as_ref(),
+        }
+    }
+}
+
+/// What a provider is and can do; declared, never probed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct About {
+    /// The provider's type, as in `type: process`.
+    pub kind: &'static str,
+    /// The regions it serves.
+    pub regions: Regions,
+    /// Template keys without which it cannot make a replica.
+    pub needs: &'static [TemplateKey],
+    /// Template keys that it does not use; a spec that sets one gets a warning.
+    pub ignores: &'static [TemplateKey],
+    /// Whether all replicas share one host's ports, so that a fixed port allows one replica only.
+    pub shares_host_ports: bool,
+    /// How many calls it may be given at once.
+    pub concurrency_max: usize,
+    /// The longest a single call may take before it is given up, drain time not counted.
+    pub call_timeout: Duration,
+    /// How long a replica typically takes from creation to ready.
+    pub start_typical: Duration,
+}
+
+/// The regions that a provider serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Regions {
+    /// Whatever the spec names.
+    Any,
+    /// These.
+    Only(BTreeSet<Region>),
+}
+
+impl Regions {
+    /// Whether the region is served.
+    #[must_use]
+    pub fn serves(&self, region: &Region) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(set) => set.contains(region),
+        }
+    }
+}
+
+/// A key of a service's `template`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TemplateKey {
+    /// `image`
+    Image,
+    /// `command`
+    Command,
+    /// `env`
+    Env,
+    /// `ports`
+    Ports,
+    /// `resources`
+    Resources,
+    /// `health`
+    Health,
+    /// `drain`
+    Drain,
+}
+
+impl TemplateKey {
+    /// The key as the spec spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Command => "command",
+            Self::Env => "env",
+            Self::Ports => "ports",
+            Self::Resources => "resources",
+            Self::Health => "health",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// The price table: what a replica costs per hour.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Prices {
+    /// Currency code, shown beside every amount.
+    pub currency: String,
+    /// Price of a replica-hour where the provider has none of its own.
+    pub default: Option<f64>,
+    /// Price of a replica-hour by provider.
+    pub per_replica_hour: BTreeMap<ProviderName, f64>,
+}
+
+impl Prices {
+    /// What one replica-hour on this provider costs, if anything is known.
+    #[must_use]
+    pub fn of(&self, provider: &ProviderName) -> Option<f64> {
+        self.per_replica_hour.get(provider).copied().or(self.default)
+    }
+}

@@ -1,0 +1,2 @@
+//! Replicas as containers on Docker hosts.
+pub mod config;

@@ -1,0 +1,147 @@
+//! Modules that observe and act on one kind of infrastructure each.
+//!
+//! A provider is two verbs and a declaration: [`Provider::observe`] reads one region, [`Provider::apply`]
+//! does one idempotent call, [`Provider::about`] says what it can do. It does **not** retry, wait for its
+//! turn, log, count metrics, read secrets, diff, order or decide: [`crate::apply`] and [`crate::plan`] do
+//! these once for all of them. No provider knows another.
+
+pub mod docker;
+pub mod process;
+pub mod registry;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::model::{
+    About, CommitId, FailureKind, Next, OwnerId, Region, Replica, ReplicaKey, Secret, Template,
+    TemplateHash,
+};
+
+/// What a provider is handed with every call, and never keeps.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    /// The time of this cycle.
+    pub now: Timestamp,
+    /// Whose replicas to see and touch; all others do not exist.
+    pub owner: OwnerId,
+}
+
+/// One call that changes the world. Each is idempotent: repeating it is [`Applied::AlreadySo`].
+#[derive(Debug, Clone)]
+pub enum Call {
+    /// Make the replica and start it. Returns once it runs; whether it is ready is observed later.
+    Create(Box<Launch>),
+    /// Start a replica that exists and is stopped.
+    Start(ReplicaKey),
+    /// Ask the replica to stop, give it its drain time, remove it. Returns once it is gone.
+    Destroy {
+        /// The replica.
+        key: ReplicaKey,
+        /// Time between the request to stop and the kill.
+        drain: Duration,
+    },
+}
+
+impl Call {
+    /// The replica it is about.
+    #[must_use]
+    pub fn key(&self) -> &ReplicaKey {
+        match self {
+            Self::Create(launch) => &launch.key,
+            Self::Start(key) | Self::Destroy { key, .. } => key,
+        }
+    }
+
+    /// The word for logs and errors.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Start(_) => "start",
+            Self::Destroy { .. } => "destroy",
+        }
+    }
+}
+
+/// Everything needed to make one replica: labels to find it by, template, resolved environment.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Identity; becomes the replica's name and labels.
+    pub key: ReplicaKey,
+    /// The template it is made from.
+    pub template: Template,
+    /// The template's environment with secrets resolved. Only this may hold secret values.
+    pub env: Vec<(String, Secret)>,
+    /// Hash of the template; becomes a label.
+    pub template_hash: TemplateHash,
+    /// The spec commit it is made for; becomes a label.
+    pub spec_commit: CommitId,
+}
+
+/// How a call ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It changed something.
+    Done,
+    /// It was so already.
+    AlreadySo,
+}
+
+/// Why a call ended badly, and what to do next. The message never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderError {
+    /// Of what kind.
+    pub kind: FailureKind,
+    /// What to do next.
+    pub next: Next,
+    /// What was being done, to what, and what happened: a fragment that fits after "failed to ".
+    pub message: String,
+}
+
+impl ProviderError {
+    /// A failure that may pass: the same call is tried again.
+    #[must_use]
+    pub fn retry(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, next: Next::Retry { after: None }, message: message.into() }
+    }
+
+    /// A failure that stays until spec, configuration or world change.
+    #[must_use]
+    pub fn give_up(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, next: Next::GiveUp, message: message.into() }
+    }
+}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ProviderError {}
+
+/// One kind of infrastructure.
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// What it is and can do.
+    fn about(&self) -> &About;
+
+    /// Reads every replica of `ctx.owner` and this provider's name in one region, whatever its service,
+    /// sorted by key; also those that do not run.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when the region cannot be read in full: never a partial list.
+    async fn observe(&self, ctx: &Ctx, region: &Region) -> Result<Vec<Replica>, ProviderError>;
+
+    /// Does one call. Cancelling it (dropping the future) leaves the world in a state that the same call
+    /// repairs when it is repeated.
+    ///
+    /// # Errors
+    /// [`ProviderError`] with what to do next.
+    async fn apply(&self, ctx: &Ctx, call: &Call) -> Result<Applied, ProviderError>;
+}

@@ -1,0 +1,2 @@
+//! Replicas as processes on this host.
+pub mod config;
