@@ -14,6 +14,8 @@ mod replica;
 mod secret;
 mod source;
 mod spec;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use catalogue::{About, Catalogue, Prices, Regions, TemplateKey};
 pub use decision::{Bounds, Decision, DecisionInputs, Owner, Reason, Stage, TraceLine};

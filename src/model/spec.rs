@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
-use super::{Bounds, PolicyName, ProviderName, Region, SecretName, ServiceId};
+use super::{Bounds, PolicyName, ProviderName, Region, SecretName, ServiceId, TemplateHash};
 
 /// Everything a spec repository says at one commit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -140,6 +141,23 @@ pub struct Template {
     #[serde(serialize_with = "millis_exact")]
     pub drain: Duration,
 }
+
+impl Template {
+    /// Hash of everything that makes one replica differ from another. Times, names for people and values
+    /// of secrets are not part of it.
+    #[must_use]
+    pub fn hash(&self) -> TemplateHash {
+        let mut canonical = serde_json::to_vec(self).unwrap_or_default();
+        canonical.push(TEMPLATE_HASH_VERSION);
+        let digest = Sha256::digest(&canonical);
+        TemplateHash(digest.iter().take(TEMPLATE_HASH_BYTES).map(|b| format!("{b:02x}")).collect())
+    }
+}
+
+/// Bytes of the digest that are kept: 48 bits tell a service's templates apart, and fit into a label.
+const TEMPLATE_HASH_BYTES: usize = 6;
+/// Raised when the meaning of a template changes, so that replicas are made anew.
+const TEMPLATE_HASH_VERSION: u8 = 1;
 
 /// The value of an environment variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

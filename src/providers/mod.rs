@@ -36,8 +36,8 @@ pub struct Ctx {
 pub enum Call {
     /// Make the replica and start it. Returns once it runs; whether it is ready is observed later.
     Create(Box<Launch>),
-    /// Start a replica that exists and is stopped.
-    Start(ReplicaKey),
+    /// Start a replica that exists and is stopped, with the environment it was made with.
+    Start(Box<Launch>),
     /// Ask the replica to stop, give it its drain time, remove it. Returns once it is gone.
     Destroy {
         /// The replica.
@@ -52,8 +52,8 @@ impl Call {
     #[must_use]
     pub fn key(&self) -> &ReplicaKey {
         match self {
-            Self::Create(launch) => &launch.key,
-            Self::Start(key) | Self::Destroy { key, .. } => key,
+            Self::Create(launch) | Self::Start(launch) => &launch.key,
+            Self::Destroy { key, .. } => key,
         }
     }
 

@@ -1,0 +1,91 @@
+//! Asks the world and judges nothing.
+//!
+//! A read that fails is a [`Gap`], not an error: what is unknown blocks destroying there and stops nothing
+//! elsewhere. Reads run concurrently, each with a deadline of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt as _;
+
+use crate::model::{Gap, Observed, ProviderName, Region, Regions, Spec};
+use crate::providers::registry::Providers;
+use crate::providers::{Ctx, Provider};
+
+/// Regions read at once: enough to hide latency, few enough not to be a burst on any one host.
+const READS_MAX: usize = 16;
+
+/// Which regions of which providers to read: all that a provider has, and all that the spec names for a
+/// provider that has any.
+#[must_use]
+pub fn scope(
+    spec: Option<&Spec>,
+    providers: &Providers,
+) -> BTreeMap<ProviderName, BTreeSet<Region>> {
+    let mut scope: BTreeMap<ProviderName, BTreeSet<Region>> = providers
+        .iter()
+        .map(|(name, provider)| {
+            let regions = match &provider.about().regions {
+                Regions::Only(regions) => regions.clone(),
+                Regions::Any => BTreeSet::new(),
+            };
+            (name.clone(), regions)
+        })
+        .collect();
+    for service in spec.into_iter().flat_map(|spec| spec.services.values()) {
+        let Some(name) = &service.provider else { continue };
+        let Some(regions) = scope.get_mut(name) else { continue };
+        for region in service.scale.regions.keys() {
+            // A region that the provider does not serve becomes a gap: its read fails.
+            if !regions.contains(region) {
+                regions.insert(region.clone());
+            }
+        }
+    }
+    scope
+}
+
+/// Reads all of the scope. Infallible: see the module.
+pub async fn collect(
+    ctx: &Ctx,
+    providers: &Providers,
+    scope: &BTreeMap<ProviderName, BTreeSet<Region>>,
+) -> Observed {
+    let places = scope.iter().flat_map(|(name, regions)| regions.iter().map(move |r| (name, r)));
+    let reads =
+        places.filter_map(|(name, region)| {
+            let provider = providers.get(name)?;
+            Some(async move {
+                (name.clone(), region.clone(), read(ctx, provider.as_ref(), region).await)
+            })
+        });
+    let results: Vec<_> =
+        futures_util::stream::iter(reads).buffer_unordered(READS_MAX).collect().await;
+    let mut observed = Observed { at: ctx.now, replicas: Vec::new(), gaps: Vec::new() };
+    for (provider, region, result) in results {
+        match result {
+            Ok(replicas) => observed.replicas.extend(replicas),
+            Err(error) => observed.gaps.push(Gap { provider, region, error }),
+        }
+    }
+    observed.replicas.sort_by(|a, b| a.key.cmp(&b.key));
+    observed.gaps.sort_by(|a, b| (&a.provider, &a.region).cmp(&(&b.provider, &b.region)));
+    observed
+}
+
+async fn read(
+    ctx: &Ctx,
+    provider: &dyn Provider,
+    region: &Region,
+) -> Result<Vec<crate::model::Replica>, String> {
+    let about = provider.about();
+    if !about.regions.serves(region) {
+        return Err(format!("the provider does not serve region `{region}`"));
+    }
+    match tokio::time::timeout(about.call_timeout, provider.observe(ctx, region)).await {
+        Ok(Ok(replicas)) => Ok(replicas),
+        Ok(Err(error)) => Err(error.message),
+        Err(_) => {
+            Err(format!("no answer within {}", crate::model::format_duration(about.call_timeout)))
+        }
+    }
+}
