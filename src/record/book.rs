@@ -1,0 +1,319 @@
+//! The ledger of recorded counts, and the history lines that keep it a chain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::history::{self, HistoryLine, Inputs, Kind, LineOutcome};
+use super::status::StatusFile;
+use crate::model::{
+    CommitId, Count, Observed, Outcome, OutcomeResult, Phase, Plan, ProviderName, Reason,
+    TargetChange, TargetId, TargetOutcome, TargetPlan,
+};
+
+/// What is on record about one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The `to` of its last history line.
+    pub count: Count,
+    /// When the count last changed.
+    pub since: Timestamp,
+    /// Reason code of that change.
+    pub reason: String,
+    /// Reason codes of what is held.
+    pub held: BTreeSet<String>,
+    /// The last failure, until something succeeds.
+    pub last_error: Option<String>,
+    /// The provider it was last seen on.
+    pub provider: Option<ProviderName>,
+}
+
+/// Who and what stands behind the changes of a cycle.
+#[derive(Debug, Clone)]
+pub struct Cause<'a> {
+    /// The time of the cycle's end.
+    pub now: Timestamp,
+    /// The spec commit in force.
+    pub spec_commit: &'a CommitId,
+    /// Author of that commit.
+    pub author: &'a str,
+}
+
+/// The ledger.
+#[derive(Debug, Clone)]
+pub struct Book {
+    entries: BTreeMap<TargetId, Entry>,
+    run: String,
+    sequence: u64,
+}
+
+/// Who is named when no commit asked for a change.
+const ACTOR_SELF: &str = "tidegate";
+
+impl Book {
+    /// Opens the book where status file and unpublished lines left it. `run` is unique to this run.
+    #[must_use]
+    pub fn restore(run: String, status: Option<&StatusFile>, unpublished: &[HistoryLine]) -> Self {
+        let mut entries = BTreeMap::new();
+        for target in status.iter().flat_map(|status| &status.targets) {
+            let entry = Entry {
+                count: Count(target.recorded),
+                since: target.since,
+                reason: target.reason.clone(),
+                held: target.held.iter().map(|held| held.reason.clone()).collect(),
+                last_error: target.last_error.clone(),
+                provider: target.provider.clone(),
+            };
+            entries.insert(target.target.clone(), entry);
+        }
+        let mut book = Self { entries, run, sequence: 0 };
+        for line in unpublished {
+            book.post(line);
+        }
+        book
+    }
+
+    /// What is on record about each target.
+    #[must_use]
+    pub fn entries(&self) -> &BTreeMap<TargetId, Entry> {
+        &self.entries
+    }
+
+    /// Compares the record with the world, before anything is done: what differs is drift.
+    pub fn found(&mut self, cause: &Cause<'_>, observed: &Observed) -> Vec<HistoryLine> {
+        let mut counts: BTreeMap<&TargetId, (Count, Option<&ProviderName>)> = BTreeMap::new();
+        for target in self.entries.keys() {
+            counts.insert(target, (Count(0), None));
+        }
+        for replica in observed.replicas.iter().filter(|r| r.phase != Phase::Draining) {
+            let (count, provider) = counts.entry(&replica.key.target).or_default();
+            count.0 += 1;
+            *provider = Some(&replica.key.provider);
+        }
+        let mut seen = Vec::new();
+        for (target, (count, provider)) in counts {
+            let entry = self.entries.get(target);
+            // A gap hides replicas; a count that cannot be known is not compared.
+            let home = entry.and_then(|entry| entry.provider.as_ref());
+            let is_hidden = observed.gaps.iter().any(|gap| {
+                gap.region == target.region && home.is_none_or(|home| *home == gap.provider)
+            });
+            let from = entry.map_or(Count(0), |entry| entry.count);
+            if !is_hidden && from != count {
+                seen.push((target.clone(), from, count, provider.cloned()));
+            }
+        }
+        let mut lines = Vec::with_capacity(seen.len());
+        for (target, from, to, provider) in seen {
+            let mut line = self.line(cause, target, Kind::Drift, from, to);
+            line.reason = Reason::Drift.code().to_owned();
+            line.sentence = format!(
+                "{to} replicas were found where {from} were on record: something changed the count that \
+                 this controller has no record of"
+            );
+            line.outcome = LineOutcome::Observed;
+            self.post(&line);
+            if let (Some(entry), Some(provider)) = (self.entries.get_mut(&line.target), provider) {
+                entry.provider = Some(provider);
+            }
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// Records what became of a plan.
+    pub fn applied(
+        &mut self,
+        cause: &Cause<'_>,
+        plan: &Plan,
+        outcomes: &[TargetOutcome],
+    ) -> Vec<HistoryLine> {
+        let by_target: BTreeMap<&TargetId, &TargetOutcome> =
+            outcomes.iter().map(|outcome| (&outcome.target, outcome)).collect();
+        let mut lines = Vec::new();
+        for target in &plan.targets {
+            let outcome = by_target.get(&target.target).copied();
+            if let Some(outcome) = outcome
+                && let Some(line) = self.change(cause, plan, target, outcome)
+            {
+                self.post(&line);
+                lines.push(line);
+            }
+            lines.extend(self.holds(cause, target));
+            self.settle(cause, target, outcome);
+        }
+        lines
+    }
+
+    /// The line of a target's change, if there is something to tell.
+    fn change(
+        &mut self,
+        cause: &Cause<'_>,
+        plan: &Plan,
+        target: &TargetPlan,
+        outcome: &TargetOutcome,
+    ) -> Option<HistoryLine> {
+        let error = first_error(&outcome.outcomes);
+        let known = self.entries.get(&target.target).and_then(|entry| entry.last_error.clone());
+        let is_done = |o: &Outcome| o.result == OutcomeResult::Applied && is_change(o);
+        let did_something = outcome.outcomes.iter().any(is_done);
+        // A failure that goes on is on record already: only what is new is news.
+        if outcome.from == outcome.to && !did_something && (error.is_none() || error == known) {
+            return None;
+        }
+        let kind =
+            if outcome.from == outcome.to && did_something { Kind::Rollout } else { Kind::Change };
+        let mut line = self.line(cause, target.target.clone(), kind, outcome.from, outcome.to);
+        let is_superseded = outcome.outcomes.iter().any(|o| o.result == OutcomeResult::Superseded);
+        line.outcome = match (&error, is_superseded) {
+            (Some(_), _) => LineOutcome::Failed,
+            (None, true) => LineOutcome::Superseded,
+            (None, false) => LineOutcome::Applied,
+        };
+        let why = outcome.outcomes.first().map(|o| o.action.why.clone()).unwrap_or_default();
+        match &target.decision {
+            Some(decision) => {
+                line.reason = decision.reason.code().to_owned();
+                line.sentence = format!("{}: {why}", decision.sentence);
+                line.trace = history::trace_of(decision);
+                line.inputs = Some(Inputs::of(decision));
+            }
+            None => {
+                line.reason = Reason::Removed.code().to_owned();
+                line.sentence = why;
+            }
+        }
+        if target.change != TargetChange::Unchanged {
+            line.actor = cause.author.to_owned();
+            line.plan_digest = Some(plan.digest.clone());
+        }
+        line.error = error;
+        line.duration_ms = u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX);
+        Some(line)
+    }
+
+    /// Lines for what is newly held, and for what is held no more.
+    fn holds(&mut self, cause: &Cause<'_>, target: &TargetPlan) -> Vec<HistoryLine> {
+        let before =
+            self.entries.get(&target.target).map(|entry| entry.held.clone()).unwrap_or_default();
+        let now: BTreeMap<&str, &str> =
+            target.held.iter().map(|held| (held.reason.code(), held.sentence.as_str())).collect();
+        let count = self.count(&target.target);
+        let mut lines = Vec::new();
+        for (code, sentence) in &now {
+            if !before.contains(*code) {
+                let mut line = self.line(cause, target.target.clone(), Kind::Held, count, count);
+                (*code).clone_into(&mut line.reason);
+                (*sentence).clone_into(&mut line.sentence);
+                line.outcome = LineOutcome::Observed;
+                lines.push(line);
+            }
+        }
+        for code in before.iter().filter(|code| !now.contains_key(code.as_str())) {
+            let mut line = self.line(cause, target.target.clone(), Kind::Released, count, count);
+            line.reason.clone_from(code);
+            "no longer held".clone_into(&mut line.sentence);
+            line.outcome = LineOutcome::Observed;
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// Brings the entry up to date with what is not in any line.
+    fn settle(&mut self, cause: &Cause<'_>, target: &TargetPlan, outcome: Option<&TargetOutcome>) {
+        let entry = self
+            .entries
+            .entry(target.target.clone())
+            .or_insert_with(|| Entry::new(Count(0), cause.now, Reason::AtDesired.code()));
+        entry.held = target.held.iter().map(|held| held.reason.code().to_owned()).collect();
+        entry.provider.clone_from(&target.provider);
+        if let Some(outcome) = outcome {
+            entry.last_error = first_error(&outcome.outcomes);
+        } else if target.held.is_empty() {
+            entry.last_error = None;
+        }
+    }
+
+    /// Forgets targets that are neither in the plan nor have replicas.
+    pub fn prune(&mut self, plan: &Plan) {
+        let planned: BTreeSet<&TargetId> =
+            plan.targets.iter().map(|target| &target.target).collect();
+        self.entries.retain(|target, entry| planned.contains(target) || entry.count > Count(0));
+    }
+
+    fn count(&self, target: &TargetId) -> Count {
+        self.entries.get(target).map_or(Count(0), |entry| entry.count)
+    }
+
+    /// Enters a line's count.
+    fn post(&mut self, line: &HistoryLine) {
+        let entry = self
+            .entries
+            .entry(line.target.clone())
+            .or_insert_with(|| Entry::new(Count(0), line.time, &line.reason));
+        if entry.count.0 != line.to {
+            entry.since = line.time;
+            entry.reason.clone_from(&line.reason);
+        }
+        entry.count = Count(line.to);
+    }
+
+    fn line(
+        &mut self,
+        cause: &Cause<'_>,
+        target: TargetId,
+        kind: Kind,
+        from: Count,
+        to: Count,
+    ) -> HistoryLine {
+        self.sequence += 1;
+        HistoryLine {
+            v: history::HISTORY_VERSION,
+            id: history::line_id(&self.run, self.sequence),
+            time: cause.now,
+            target,
+            kind,
+            from: from.0,
+            to: to.0,
+            reason: String::new(),
+            sentence: String::new(),
+            trace: Vec::new(),
+            inputs: None,
+            spec_commit: cause.spec_commit.clone(),
+            plan_digest: None,
+            actor: ACTOR_SELF.to_owned(),
+            outcome: LineOutcome::Applied,
+            error: None,
+            duration_ms: 0,
+            dry_run: false,
+            times: 1,
+        }
+    }
+}
+
+impl Entry {
+    fn new(count: Count, since: Timestamp, reason: &str) -> Self {
+        Self {
+            count,
+            since,
+            reason: reason.to_owned(),
+            held: BTreeSet::new(),
+            last_error: None,
+            provider: None,
+        }
+    }
+}
+
+fn is_change(outcome: &Outcome) -> bool {
+    !matches!(outcome.action.kind, crate::model::ActionKind::AwaitReady)
+}
+
+fn first_error(outcomes: &[Outcome]) -> Option<String> {
+    outcomes.iter().find_map(|outcome| match &outcome.result {
+        OutcomeResult::Failed { error, .. } => Some(error.clone()),
+        OutcomeResult::Applied
+        | OutcomeResult::AlreadySo
+        | OutcomeResult::Skipped
+        | OutcomeResult::Superseded => None,
+    })
+}
