@@ -1,0 +1,110 @@
+//! A plan for a page: verdict, table, one fold per target.
+
+use std::fmt::Write as _;
+
+use super::{cost, harmless, is_eventful, sign, verdict};
+use crate::model::{Plan, TargetPlan};
+
+/// Renders the plan as GitHub-flavoured markdown.
+#[must_use]
+pub fn markdown(plan: &Plan) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "**{}**\n", escape(&verdict(plan)));
+    let eventful: Vec<&TargetPlan> = plan.targets.iter().filter(|t| is_eventful(t)).collect();
+    if !eventful.is_empty() {
+        out.push_str("| target | provider | bounds | count | owner | actions | held |\n");
+        out.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
+        for target in &eventful {
+            out.push_str(&row(target));
+        }
+        out.push('\n');
+        for target in &eventful {
+            fold(&mut out, target);
+        }
+    }
+    for warning in &plan.warnings {
+        let _ = writeln!(out, "> **Warning:** {}\n", escape(&warning.sentence));
+    }
+    let totals = &plan.totals;
+    if let Some(cost) = cost(totals.cost_now, totals.cost_after, totals.cost_max, &totals.currency)
+    {
+        let _ = writeln!(out, "Cost {cost}.\n");
+    }
+    let from = plan.base_commit.as_ref().map_or("nothing", |commit| commit.as_str());
+    let _ =
+        writeln!(out, "Commit `{}`, from `{from}`, digest `{}`.", plan.spec_commit, plan.digest);
+    out
+}
+
+fn row(target: &TargetPlan) -> String {
+    let bounds = match (target.bounds_before, target.bounds_after) {
+        (Some(before), Some(after)) if before != after => format!("{before} → {after}"),
+        (_, Some(after)) => after.to_string(),
+        (Some(before), None) => format!("{before} → gone"),
+        (None, None) => "gone".to_owned(),
+    };
+    let unknown = || "unknown".to_owned();
+    let count = target.count.map_or_else(unknown, |count| count.to_string());
+    let (count, owner) = match &target.decision {
+        Some(decision) => {
+            let after = decision.effective.map_or_else(unknown, |count| count.to_string());
+            let arrow = if count == after { count } else { format!("{count} → {after}") };
+            (arrow, decision.owner.word())
+        }
+        None => (count, "spec"),
+    };
+    let actions: usize = target.steps.iter().map(|step| step.actions.len()).sum();
+    let held: Vec<&str> = target.held.iter().map(|held| held.reason.code()).collect();
+    let provider = target.provider.as_ref().map_or("", |provider| provider.as_str());
+    format!(
+        "| {} | {} | {bounds} | {count} | {owner} | {actions} | {} |\n",
+        escape(&target.target.to_string()),
+        escape(provider),
+        held.join(", ")
+    )
+}
+
+fn fold(out: &mut String, target: &TargetPlan) {
+    if target.steps.is_empty() && target.held.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "<details><summary>{}</summary>\n", escape(&target.target.to_string()));
+    if !target.steps.is_empty() {
+        out.push_str("```diff\n");
+        for action in target.steps.iter().flat_map(|step| &step.actions) {
+            // Inside a fence only the fence itself is markup, and a reason is one line without one.
+            let why = harmless(&action.why).replace('`', "'");
+            let _ = writeln!(
+                out,
+                "{} {} {}  ({why})",
+                sign(&action.kind),
+                action.kind.word(),
+                action.key
+            );
+        }
+        out.push_str("```\n");
+    }
+    for held in &target.held {
+        let _ = writeln!(out, "- held, `{}`: {}", held.reason.code(), escape(&held.sentence));
+    }
+    out.push_str("\n</details>\n\n");
+}
+
+/// Text from elsewhere as plain words: no markup, no mention, no link, no table cell border.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in harmless(text).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '@' => out.push_str("&#64;"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '#' | '!' => {
+                out.push('\\');
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
