@@ -1,2 +1,7 @@
-/// The binary: parses arguments and maps errors to exit codes.
-fn main() {}
+//! The binary: parses arguments, calls the library, maps errors to exit codes.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidegate::cli::main()
+}

@@ -25,3 +25,9 @@ pub const STATUS_PATH: &str = "status.yaml";
 pub fn plan_path(commit: &crate::model::CommitId) -> String {
     format!("plans/{commit}.json")
 }
+
+/// The JSON Schema of the status file.
+#[must_use]
+pub fn status_schema() -> serde_json::Value {
+    schemars::schema_for!(StatusFile).to_value()
+}

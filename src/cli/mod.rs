@@ -1,0 +1,184 @@
+//! The command line: one file per command, over control's functions. The only place that prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+
+mod apply;
+mod context;
+mod demo;
+mod doctor;
+mod init;
+mod local;
+mod plan;
+mod progress;
+mod run;
+mod schema;
+mod signals;
+mod status;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::telemetry::{self, LogForm};
+
+/// Exit code of a failure.
+const FAILURE: u8 = 1;
+/// Exit code, with `--detailed-exitcode`, of a plan that has changes.
+const CHANGES: u8 = 2;
+/// Exit code of a command line that cannot be understood (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+
+/// GitOps for scale: a git repository declares services, replicas and policy; merging deploys.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    /// How log lines look: text on a terminal, JSON elsewhere, unless given.
+    #[arg(long, global = true, value_enum, env = "TIDEGATE_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+    /// What is logged, in the form of RUST_LOG: `info`, `debug`, `tidegate::git=debug`.
+    #[arg(long, global = true, env = "TIDEGATE_LOG")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a spec and show every finding at once.
+    Validate(validate::ValidateArgs),
+    /// Show what applying the spec would do. Changes nothing.
+    Plan(plan::PlanArgs),
+    /// Apply the spec once, publish the outcome, and exit.
+    Apply(apply::ApplyArgs),
+    /// Run the controller: poll, plan, apply and record until stopped.
+    Run(run::RunArgs),
+    /// Show what the status branch says.
+    Status(status::StatusArgs),
+    /// Print a JSON Schema, for editors and other tools.
+    Schema(schema::SchemaArgs),
+    /// Check repository, providers, clock and permissions, and say what to do.
+    Doctor(doctor::DoctorArgs),
+    /// Write a commented starter spec and configuration.
+    Init(init::InitArgs),
+    /// See it work, with nothing installed: a spec repository, a controller and replicas in a temporary
+    /// folder.
+    Demo(demo::DemoArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Supervise one replica. Started by the process provider.
+    #[command(hide = true)]
+    Supervise {
+        /// The replica's folder.
+        folder: std::path::PathBuf,
+    },
+    /// A small HTTP worker to try things with.
+    #[command(hide = true)]
+    Worker(crate::providers::process::worker::WorkerArgs),
+}
+
+/// Which form a result is printed in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For a page.
+    Markdown,
+}
+
+/// The configuration file.
+#[derive(Debug, Clone, Args)]
+struct ConfigArg {
+    /// The controller's configuration.
+    #[arg(long, value_name = "FILE", default_value = "tidegate.yaml", env = "TIDEGATE_CONFIG")]
+    config: std::path::PathBuf,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let is_asked_for = !error.use_stderr();
+            // The terminal may be gone; there is nobody left to tell.
+            let _printed = error.print();
+            return if is_asked_for { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+        }
+    };
+    // A supervisor has no terminal and no logs of its own.
+    if let Command::Supervise { folder } = &cli.command {
+        return crate::providers::process::supervisor::run(folder);
+    }
+    let form = match cli.log_format {
+        Some(LogFormat::Text) => LogForm::Text,
+        Some(LogFormat::Json) => LogForm::Json,
+        None if context::is_terminal() => LogForm::Text,
+        None => LogForm::Json,
+    };
+    let default = match cli.command {
+        Command::Run(_) => "tidegate=info,warn",
+        _ => "warn",
+    };
+    telemetry::start(form, cli.log.as_deref(), default);
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Validate(args) => validate::validate(&args),
+        Command::Plan(args) => context::block_on(plan::plan(args)),
+        Command::Apply(args) => context::block_on(apply::apply(args)),
+        Command::Run(args) => context::block_on(run::run(args)),
+        Command::Status(args) => context::block_on(status::status(args)),
+        Command::Schema(args) => schema::schema(&args),
+        Command::Doctor(args) => context::block_on(doctor::doctor(args)),
+        Command::Init(args) => init::init(&args),
+        Command::Demo(args) => context::block_on(demo::demo(args)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Supervise { folder } => Ok(crate::providers::process::supervisor::run(&folder)),
+        Command::Worker(args) => Ok(crate::providers::process::worker::run(&args)),
+    }
+}
+
+/// The reference of all commands and options, as one text: committed, and compared by a test.
+#[must_use]
+pub fn reference() -> String {
+    fn add(out: &mut String, command: &mut clap::Command, path: &str) {
+        let name = format!("{path}{}", command.get_name());
+        out.push_str(&format!("## {name}\n\n```text\n{}```\n\n", command.render_long_help()));
+        let subcommands: Vec<String> = command
+            .get_subcommands()
+            .filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
+            .map(|sub| sub.get_name().to_owned())
+            .collect();
+        for sub in subcommands {
+            if let Some(sub) = command.find_subcommand_mut(&sub) {
+                add(out, sub, &format!("{name} "));
+            }
+        }
+    }
+    let mut out = String::from("# The command line\n\n");
+    add(&mut out, &mut Cli::command().term_width(100), "");
+    out
+}

@@ -1,0 +1,86 @@
+//! `tidegate plan`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+
+use super::{CHANGES, ConfigArg, Output, context};
+use crate::control::{Controller, Planned, Purpose};
+use crate::model::Plan;
+use crate::plan::render;
+
+/// What to plan and how to show it.
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Plan this commit, branch or tag instead of the spec branch's head.
+    #[arg(long, value_name = "REV")]
+    rev: Option<String>,
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+    /// Exit with 2 when there are changes.
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// Accepted for symmetry: a plan never changes anything.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
+    let config = context::load_config(&args.config.config)?;
+    let mut controller =
+        context::controller(config, Purpose::Look, Arc::new(|_| {})).await?;
+    let planned = match &args.rev {
+        None => current(&mut controller).await?,
+        Some(rev) => at(&mut controller, rev).await?,
+    };
+    show(&planned.plan, args.output)?;
+    Ok(exit_code(&planned.plan, args.detailed_exitcode))
+}
+
+/// The plan of the spec branch's head, or an error that shows why the head is refused.
+pub(super) async fn current(controller: &mut Controller) -> anyhow::Result<Planned> {
+    controller.poll().await?;
+    if let Some(refused) = controller.source().refused() {
+        let Some(commit) = refused.commit.clone() else { bail!("{}", refused.findings.join("; ")) };
+        show_refused(controller, &commit).await?;
+    }
+    Ok(controller.plan().await?)
+}
+
+async fn at(controller: &mut Controller, rev: &str) -> anyhow::Result<Planned> {
+    let commit = controller
+        .resolve(rev)
+        .await?
+        .with_context(|| format!("`{rev}` is not a commit or branch of the spec repository"))?;
+    let catalogue = controller.setup().catalogue.clone();
+    let loaded = controller.source().load(&commit, Some(&catalogue)).await?;
+    context::show_findings(&loaded.diagnostics, &loaded.sources);
+    let good = loaded.good.with_context(|| format!("the spec at {} is not valid", commit.short()))?;
+    Ok(controller.plan_of(Arc::new(good)).await)
+}
+
+async fn show_refused(
+    controller: &Controller,
+    commit: &crate::model::CommitId,
+) -> anyhow::Result<()> {
+    let catalogue = controller.setup().catalogue.clone();
+    let loaded = controller.source().load(commit, Some(&catalogue)).await?;
+    context::show_findings(&loaded.diagnostics, &loaded.sources);
+    bail!("the spec at {} is not valid; the last good commit stays in force", commit.short());
+}
+
+pub(super) fn show(plan: &Plan, output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Text => print!("{}", render::text(plan, context::wants_colour())),
+        Output::Markdown => print!("{}", render::markdown(plan)),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&render::json::document(plan))?),
+    }
+    Ok(())
+}
+
+pub(super) fn exit_code(plan: &Plan, is_detailed: bool) -> ExitCode {
+    if is_detailed && !plan.is_no_changes() { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,72 @@
+//! `tidegate run`: the controller.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{ConfigArg, context, signals};
+use crate::apply::{Clock as _, StopSign, SystemClock};
+use crate::control::run::{EVENTS_MAX, Reload, Surroundings};
+use crate::control::{ControlError, Controller, Purpose, Setup};
+
+/// How to run.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Plan and log, and change and publish nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// First pause when the repository cannot be reached at the start; doubled each time.
+const START_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest such pause.
+const START_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let stop = signals::stop_on_signals()?;
+    let (path, dry_run) = (args.config.config.clone(), args.dry_run);
+    let read = move || -> anyhow::Result<Setup> {
+        let mut config = context::load_config(&path)?;
+        config.dry_run |= dry_run;
+        context::setup(config)
+    };
+    let Some(controller) = start(&read, &stop).await? else { return Ok(ExitCode::SUCCESS) };
+    let files = context::watched_files(&args.config.config, &controller.setup().config);
+    let (sender, events) = mpsc::channel(EVENTS_MAX);
+    let reload: Reload = Arc::new(move || read().map_err(|error| format!("{error:#}")));
+    let around =
+        Surroundings { clock: Arc::new(SystemClock), shutdown: stop, reload, files };
+    let setup = controller.setup();
+    tracing::info!(repository = %setup.remote.url, owner = %setup.owner, dry_run, "running");
+    crate::control::run::run(controller, around, events, sender).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the controller; a repository that cannot be reached is waited for, anything else is an error.
+async fn start(
+    read: &impl Fn() -> anyhow::Result<Setup>,
+    stop: &StopSign,
+) -> anyhow::Result<Option<Controller>> {
+    let mut pause = START_PAUSE_MIN;
+    loop {
+        let on_progress = super::progress::logged();
+        let started =
+            Controller::start(read()?, Arc::new(SystemClock), Purpose::Act, on_progress).await;
+        match started {
+            Ok(controller) => return Ok(Some(controller)),
+            Err(ControlError::Git(error)) if error.is_retryable() => {
+                tracing::warn!(%error, pause_s = pause.as_secs(), "cannot reach the repository yet");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = SystemClock.sleep(pause) => {}
+            () = stop.raised() => return Ok(None),
+        }
+        pause = (pause * 2).min(START_PAUSE_MAX);
+    }
+}

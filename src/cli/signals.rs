@@ -1,0 +1,27 @@
+//! SIGTERM and Ctrl-C: the first asks to finish the action in hand, the second ends at once.
+
+use crate::apply::StopSign;
+
+/// Exit code of a process ended by Ctrl-C, as shells report it.
+const INTERRUPTED: i32 = 130;
+
+/// A sign that is raised by the first signal.
+pub(super) fn stop_on_signals() -> anyhow::Result<StopSign> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = StopSign::default();
+    let sign = stop.clone();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        sign.raise();
+        // Somebody at a terminal who asks twice means it. Replicas and history survive that, as any kill.
+        interrupt.recv().await;
+        #[expect(clippy::exit, reason = "the person asked twice")]
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(stop)
+}

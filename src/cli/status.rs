@@ -1,0 +1,99 @@
+//! `tidegate status`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+
+use super::{ConfigArg, context};
+use crate::control;
+use crate::plan::render::harmless;
+use crate::record::StatusFile;
+
+/// How to show it.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[arg(long, short, value_enum, default_value_t)]
+    output: StatusOutput,
+}
+
+/// Which form the status is printed in.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum StatusOutput {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// As on the status branch.
+    Yaml,
+}
+
+pub(super) async fn status(args: StatusArgs) -> anyhow::Result<ExitCode> {
+    let setup = context::setup(context::load_config(&args.config.config)?)?;
+    let branch = setup.config.status.branch.clone();
+    let status = control::published_status(&setup).await?.with_context(|| {
+        format!("branch `{branch}` has no status yet; it is written by `tidegate run` or `tidegate apply`")
+    })?;
+    match args.output {
+        StatusOutput::Text => print!("{}", text(&status)),
+        StatusOutput::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+        StatusOutput::Yaml => print!("{}", serde_yaml::to_string(&status)?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The status on one screen.
+pub(super) fn text(status: &StatusFile) -> String {
+    let mut out = String::new();
+    let word = serde_json::to_string(&status.health).unwrap_or_default().replace('"', "");
+    let _ = writeln!(out, "Spec {}  health {word}", status.spec_commit.short());
+    for condition in status.conditions.iter().filter(|c| c.status) {
+        let message = harmless(&condition.message);
+        let _ = writeln!(out, "{}: {} since {:.0}", condition.kind, message, condition.since);
+    }
+    if let Some(refused) = &status.refused {
+        let commit = refused.commit.as_ref().map_or("the branch", |commit| commit.short());
+        let _ = writeln!(out, "\nRefused: {commit}");
+        for finding in &refused.findings {
+            let _ = writeln!(out, "  {}", harmless(finding));
+        }
+    }
+    for gap in &status.gaps {
+        let _ = writeln!(out, "Unknown: {} in {}: {}", gap.provider, gap.region, harmless(&gap.error));
+    }
+    let width = status.targets.iter().map(|t| t.target.to_string().len()).max().unwrap_or(6).max(6);
+    let _ = writeln!(
+        out,
+        "\n{:<width$}  {:>5} {:>5} {:>9}  {:<9} {:<7} since",
+        "TARGET", "COUNT", "READY", "EFFECTIVE", "MODE", "OWNER"
+    );
+    for target in &status.targets {
+        let number = |n: Option<u32>| n.map_or("?".to_owned(), |n| n.to_string());
+        let _ = writeln!(
+            out,
+            "{:<width$}  {:>5} {:>5} {:>9}  {:<9} {:<7} {:.0}",
+            target.target.to_string(),
+            number(target.count),
+            target.ready,
+            number(target.effective),
+            target.autoscale,
+            target.owner,
+            target.since
+        );
+        let notes = target
+            .held
+            .iter()
+            .map(|held| format!("held, {}: {}", held.reason, held.sentence))
+            .chain(target.pending.iter().map(|pending| format!("pending: {pending}")))
+            .chain(target.deviations.iter().cloned())
+            .chain(target.last_error.iter().map(|error| format!("last error: {error}")));
+        for note in notes {
+            let _ = writeln!(out, "{:<width$}  {}", "", harmless(&note));
+        }
+    }
+    out
+}

@@ -1,0 +1,101 @@
+//! `tidegate validate`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::{FAILURE, Output, context, local};
+use crate::config::secrets::SecretSource as _;
+use crate::git::{Auth, Mirror, Remote, RepoUrl};
+use crate::model::{Catalogue, Severity, Sources};
+use crate::spec;
+
+/// What to check and how to show it.
+#[derive(Debug, clap::Args)]
+pub(super) struct ValidateArgs {
+    /// A spec file, a folder with `spec.yaml`, or a folder with `controller/spec.yaml`.
+    #[arg(default_value = ".", conflicts_with_all = ["repo", "rev"])]
+    path: PathBuf,
+    /// Check the spec of a repository instead: its URL or path.
+    #[arg(long, value_name = "URL")]
+    repo: Option<String>,
+    /// The commit or branch to check.
+    #[arg(long, value_name = "REV", default_value = "main", requires = "repo")]
+    rev: String,
+    /// The folder of the spec in the repository.
+    #[arg(long, value_name = "FOLDER", default_value = "controller", requires = "repo")]
+    folder: String,
+    /// Also check against a controller's configuration: its providers, regions, secrets and prices.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(super) fn validate(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
+    let catalogue: Option<Catalogue> = match &args.config {
+        None => None,
+        Some(path) => Some(context::setup(context::load_config(path)?)?.catalogue),
+    };
+    let sources = match &args.repo {
+        None => local::read(&args.path)?,
+        Some(url) => remote(url, &args.rev, &args.folder)?,
+    };
+    let loaded = spec::load(&sources, catalogue.as_ref());
+    let errors = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+    let warnings = loaded.diagnostics.len() - errors;
+    match args.output {
+        Output::Json => {
+            println!("{}", serde_json::to_string_pretty(&spec::render::json(&loaded.diagnostics))?);
+        }
+        Output::Text | Output::Markdown => {
+            if !loaded.diagnostics.is_empty() {
+                println!("{}", spec::render::text(&loaded.diagnostics, &sources, context::wants_colour()));
+            }
+            println!("{}", verdict(loaded.spec.as_ref(), errors, warnings));
+        }
+    }
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+}
+
+fn verdict(spec: Option<&crate::model::Spec>, errors: usize, warnings: usize) -> String {
+    let noted = |count: usize, word: &str| match count {
+        1 => format!("1 {word}"),
+        n => format!("{n} {word}s"),
+    };
+    match spec {
+        Some(spec) => {
+            let targets: usize = spec.services.values().map(|s| s.scale.regions.len()).sum();
+            format!(
+                "valid: {}, {}, {}",
+                noted(spec.services.len(), "service"),
+                noted(targets, "target"),
+                noted(warnings, "warning")
+            )
+        }
+        None => format!("not valid: {}, {}", noted(errors, "error"), noted(warnings, "warning")),
+    }
+}
+
+/// Reads the spec of a repository into a mirror that lives as long as the command.
+fn remote(url: &str, rev: &str, folder: &str) -> anyhow::Result<Sources> {
+    let url = RepoUrl::parse(url)?;
+    let token = context::SystemSecrets.env("TIDEGATE_GIT_TOKEN").map(crate::model::Secret::new);
+    let remote = Remote::new(url).with_auth(token.map_or(Auth::None, Auth::Token));
+    let scratch = tempfile::tempdir().context("make a temporary folder")?;
+    let mirror = Mirror::open(&scratch.path().join("mirror.git"), remote)?;
+    let advertised = mirror.advertise()?;
+    // A commit can only be had through a branch that contains it, so without a branch of that name all
+    // branches are fetched.
+    let branches: Vec<String> = match advertised.branch(rev) {
+        Some(_) => vec![rev.to_owned()],
+        None => advertised.branches().map(ToOwned::to_owned).collect(),
+    };
+    let names: Vec<&str> = branches.iter().map(String::as_str).collect();
+    mirror.fetch(&names)?;
+    let commit = mirror
+        .resolve(rev)?
+        .with_context(|| format!("`{rev}` is not a commit or branch of the repository"))?;
+    Ok(mirror.read_spec(&commit, folder)?)
+}

@@ -1,0 +1,576 @@
+//! The shell: strings the stages together and owns everything that lasts.
+//!
+//! [`Controller::tick`] is the only place that knows all stages and their order. [`run`] is the loop
+//! around it. Nothing is decided here.
+
+mod journal;
+mod lock;
+mod publish;
+pub mod run;
+mod setup;
+mod source;
+mod watch;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use lock::LockError;
+pub use setup::{Setup, SetupError};
+pub use source::{Good, Loaded, Polled, Source};
+
+use crate::apply::{self, Clock, Progress, StopSign, World};
+use crate::git::{GitError, Mirror, Signature, StatusWriter};
+use crate::model::{
+    CommitId, HeldReason, Observed, OutcomeResult, Plan, PlanDigest, Spec, TargetOutcome,
+};
+use crate::plan::render;
+use crate::providers::Ctx;
+use crate::record::{self, Book, Cause, StatusFile};
+use crate::{decide, observe, plan};
+use lock::StateLock;
+use publish::Publisher;
+
+/// Why the controller could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The configuration could not be turned into a controller.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The spec repository or the status branch could not be used.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The state folder is in use, or cannot be.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file of the state folder could not be read or written.
+    #[error("{doing} in `{folder}`: {source}")]
+    State {
+        /// What was being done.
+        doing: &'static str,
+        /// The folder.
+        folder: String,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// The status file on the status branch is not one that this version can read.
+    #[error("read status.yaml of branch `{branch}`: {message}; move the branch aside to start anew, or use the version that wrote it")]
+    Status {
+        /// The status branch.
+        branch: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// There is no spec to work with.
+    #[error("no valid spec: {0}")]
+    NoSpec(String),
+}
+
+/// What a plan is made of and for: kept so that it can be shown and applied.
+#[derive(Debug)]
+pub struct Planned {
+    /// The spec in force.
+    pub good: Arc<Good>,
+    /// The world it starts from.
+    pub observed: Observed,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// What one cycle did.
+#[must_use]
+#[derive(Debug)]
+pub struct Ticked {
+    /// The plan that was applied.
+    pub planned: Planned,
+    /// What became of it.
+    pub outcomes: Vec<TargetOutcome>,
+    /// Whether a newer commit or a shutdown cut it short.
+    pub is_superseded: bool,
+}
+
+impl Ticked {
+    /// The failures, as `target: what happened`.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        self.outcomes
+            .iter()
+            .flat_map(|outcome| &outcome.outcomes)
+            .filter_map(|outcome| match &outcome.result {
+                OutcomeResult::Failed { error, .. } => Some(error.clone()),
+                OutcomeResult::Applied
+                | OutcomeResult::AlreadySo
+                | OutcomeResult::Skipped
+                | OutcomeResult::Superseded => None,
+            })
+            .collect()
+    }
+}
+
+/// Told of every action's begin and end.
+pub type OnProgress = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
+
+/// The spec that was last applied in full.
+#[derive(Debug, Clone)]
+struct Applied {
+    commit: CommitId,
+    spec: Arc<Good>,
+}
+
+/// Everything that lasts from one cycle to the next.
+pub struct Controller {
+    setup: Setup,
+    clock: Arc<dyn Clock>,
+    source: Source,
+    applied: Option<Applied>,
+    stated: Option<(CommitId, PlanDigest)>,
+    book: Book,
+    publisher: Option<Publisher>,
+    progress: OnProgress,
+    dry_run: bool,
+    _lock: Option<StateLock>,
+}
+
+impl std::fmt::Debug for Controller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Controller").field("setup", &self.setup).finish_non_exhaustive()
+    }
+}
+
+/// What a controller is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To look: nothing is locked, changed or published.
+    Look,
+    /// To act: the state folder is locked, plans are applied, and history is published.
+    Act,
+}
+
+/// The largest status file that is read.
+const STATUS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+impl Controller {
+    /// Opens the mirror and takes up where the status branch and the journal left off.
+    ///
+    /// # Errors
+    /// [`ControlError`] when the repository cannot be reached or the state folder not be used.
+    pub async fn start(
+        setup: Setup,
+        clock: Arc<dyn Clock>,
+        purpose: Purpose,
+        progress: OnProgress,
+    ) -> Result<Self, ControlError> {
+        let state_dir = std::path::PathBuf::from(&setup.config.state_dir);
+        let state = |doing| {
+            let folder = state_dir.display().to_string();
+            move |source| ControlError::State { doing, folder, source }
+        };
+        std::fs::create_dir_all(&state_dir).map_err(state("create the state folder"))?;
+        let dry_run = setup.config.dry_run;
+        let lock = match purpose {
+            Purpose::Act => Some(StateLock::take(&state_dir)?),
+            Purpose::Look => None,
+        };
+        let config = &setup.config;
+        let mirror = Mirror::open(&source::mirror_dir(&state_dir), setup.remote.clone())?;
+        let mut source = Source::new(
+            mirror,
+            config.repository.branch.clone(),
+            config.repository.path.clone(),
+        );
+        let status = read_status(&source, &config.status.branch).await?;
+        let publisher = match purpose {
+            Purpose::Act if !dry_run => {
+                let writer = StatusWriter::open(
+                    &state_dir.join("writer.git"),
+                    setup.status_remote.clone(),
+                    &config.status.branch,
+                    Signature {
+                        name: config.status.author_name.clone(),
+                        email: config.status.author_email.clone(),
+                    },
+                    &config.repository.branch,
+                )?;
+                let publisher =
+                    Publisher::new(writer, &state_dir, config.status.batch, status.clone())
+                        .map_err(state("open the journal of unpublished history"))?;
+                Some(publisher)
+            }
+            Purpose::Act | Purpose::Look => None,
+        };
+        let run = run_id(clock.as_ref());
+        let unpublished = publisher.as_ref().map(Publisher::unpublished).unwrap_or_default();
+        let book = Book::restore(run, status.as_ref(), &unpublished);
+
+        let recorded = status.as_ref().map(|status| &status.spec_commit);
+        source.recover(recorded, &setup.catalogue).await?;
+        let mut applied = None;
+        if let Some(commit) = status.as_ref().and_then(|status| status.applied_commit.clone()) {
+            // Read without the catalogue: what was applied may name what is configured no more.
+            applied = source
+                .load_if_known(&commit, Some(&setup.catalogue))
+                .await
+                .map(|good| Applied { commit, spec: Arc::new(good) });
+        }
+        let stated = status.map(|status| (status.spec_commit, status.plan_digest));
+        Ok(Self {
+            setup,
+            clock,
+            source,
+            applied,
+            stated,
+            book,
+            publisher,
+            progress,
+            dry_run,
+            _lock: lock,
+        })
+    }
+
+    /// The spec repository.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The parts it was made from.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Looks for a new commit, and adopts it if it is good.
+    ///
+    /// # Errors
+    /// [`GitError`] when the repository cannot be reached; the spec in force stays.
+    pub async fn poll(&mut self) -> Result<Polled, GitError> {
+        self.source.poll(&self.setup.catalogue).await
+    }
+
+    /// When the commit in force was made, by its committer's clock.
+    ///
+    /// # Errors
+    /// [`GitError`] when the mirror cannot be read.
+    pub async fn newest_commit_time(&self) -> Result<Option<jiff::Timestamp>, GitError> {
+        let Some(commit) = self.source.good().map(|good| good.commit.clone()) else {
+            return Ok(None);
+        };
+        self.source.with_mirror(move |mirror| Ok(Some(mirror.commit_info(&commit)?.time))).await
+    }
+
+    /// The commit that a branch, tag or id means.
+    ///
+    /// # Errors
+    /// [`GitError`] when the repository cannot be reached.
+    pub async fn resolve(&self, rev: &str) -> Result<Option<CommitId>, GitError> {
+        let rev = rev.to_owned();
+        let branch = self.setup.config.repository.branch.clone();
+        self.source
+            .with_mirror(move |mirror| {
+                mirror.fetch(&[&branch])?;
+                if let Some(commit) = mirror.resolve(&rev)? {
+                    return Ok(Some(commit));
+                }
+                // Not among what a controller needs: another branch, perhaps.
+                let is_branch = mirror.advertise()?.branch(&rev).is_some();
+                if is_branch {
+                    mirror.fetch(&[&rev])?;
+                }
+                mirror.resolve(&rev)
+            })
+            .await
+    }
+
+    /// Observes, decides and plans; changes nothing.
+    ///
+    /// # Errors
+    /// [`ControlError::NoSpec`] while no commit has been good yet.
+    pub async fn plan(&self) -> Result<Planned, ControlError> {
+        let good = self.source.good().cloned().ok_or_else(|| {
+            let why = self.source.refused().map(|refused| refused.findings.join("; "));
+            ControlError::NoSpec(why.unwrap_or_else(|| "none was read yet".to_owned()))
+        })?;
+        Ok(self.plan_of(good).await)
+    }
+
+    /// The plan for a given spec, be it in force or not.
+    pub async fn plan_of(&self, good: Arc<Good>) -> Planned {
+        let observed = self.observe(&good.spec).await;
+        let plan = self.plan_from(&good, &observed);
+        Planned { good, observed, plan }
+    }
+
+    async fn observe(&self, spec: &Spec) -> Observed {
+        let ctx = Ctx { now: self.clock.now(), owner: self.setup.owner.clone() };
+        let scope = observe::scope(Some(spec), &self.setup.providers);
+        observe::collect(&ctx, &self.setup.providers, &scope).await
+    }
+
+    fn plan_from(&self, good: &Good, observed: &Observed) -> Plan {
+        let decisions = decide::decide_all(&good.spec, observed);
+        plan::plan(&plan::Input {
+            spec: &good.spec,
+            spec_commit: &good.commit,
+            base: self.applied.as_ref().map(|applied| (&applied.spec.spec, &applied.commit)),
+            templates: &good.templates,
+            observed,
+            decisions: &decisions,
+            prices: &self.setup.catalogue.prices,
+            now: observed.at,
+        })
+    }
+
+    /// One cycle: observe, decide, plan, apply, record. Ends early, at a safe step, when `shutdown` is
+    /// raised or, while it applies, a newer commit appears.
+    ///
+    /// # Errors
+    /// [`ControlError::NoSpec`] while no commit has been good yet, and [`ControlError::State`] when history
+    /// cannot be written down; providers' failures are in the result, not errors.
+    pub async fn tick(&mut self, shutdown: &StopSign) -> Result<Ticked, ControlError> {
+        let planned = self.plan().await?;
+        let good = planned.good.clone();
+        let mut lines = self.book.found(&cause(self.clock.as_ref(), &good), &planned.observed);
+        self.note_stated(&planned.plan);
+
+        let outcomes = if self.dry_run { Vec::new() } else { self.apply(&planned, shutdown).await };
+        lines.extend(self.book.applied(
+            &cause(self.clock.as_ref(), &good),
+            &planned.plan,
+            &outcomes,
+        ));
+        let is_superseded = outcomes
+            .iter()
+            .flat_map(|target| &target.outcomes)
+            .any(|outcome| outcome.result == OutcomeResult::Superseded);
+        if !self.dry_run && is_in_full(&planned.plan, &outcomes) {
+            self.applied = Some(Applied { commit: good.commit.clone(), spec: good.clone() });
+        }
+        // What remains to be done is read off the world again, not assumed from the outcomes.
+        let after = if outcomes.is_empty() {
+            self.plan_from(&good, &planned.observed)
+        } else {
+            let observed = self.observe(&good.spec).await;
+            self.plan_from(&good, &observed)
+        };
+        self.book.prune(&after);
+        self.record(lines, &after, &planned.observed)?;
+        Ok(Ticked { planned, outcomes, is_superseded })
+    }
+
+    /// Remembers what the newest commit states, and keeps its plan for the status branch.
+    fn note_stated(&mut self, plan: &Plan) {
+        let is_known = self.stated.as_ref().is_some_and(|(commit, _)| *commit == plan.spec_commit);
+        if is_known {
+            return;
+        }
+        self.stated = Some((plan.spec_commit.clone(), plan.digest.clone()));
+        if let Some(publisher) = &mut self.publisher {
+            let document = render::json::document(plan);
+            let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
+            publisher.set_plan(record::plan_path(&plan.spec_commit), text);
+        }
+    }
+
+    /// Applies the plan, watching for a newer commit meanwhile.
+    async fn apply(&self, planned: &Planned, shutdown: &StopSign) -> Vec<TargetOutcome> {
+        if planned.plan.targets.iter().all(|target| target.steps.is_empty()) {
+            return Vec::new();
+        }
+        let stop = StopSign::default();
+        let world = World {
+            providers: &self.setup.providers,
+            spec: &planned.good.spec,
+            secrets: self.setup.secrets.as_ref(),
+            owner: &self.setup.owner,
+            clock: self.clock.as_ref(),
+            stop: &stop,
+            progress: self.progress.as_ref(),
+        };
+        let work = apply::execute(&planned.plan, world);
+        tokio::pin!(work);
+        tokio::select! {
+            outcomes = &mut work => return outcomes,
+            () = shutdown.raised() => tracing::info!("finishing the actions in hand"),
+            commit = self.newer_commit(&planned.good.commit) => {
+                tracing::info!(%commit, "a newer commit takes over at the next safe step");
+            }
+        }
+        stop.raise();
+        work.await
+    }
+
+    /// Returns once the spec branch's head is another commit than this one.
+    async fn newer_commit(&self, commit: &CommitId) -> CommitId {
+        // A head that is refused stays refused: only one that was not there before is newer.
+        let refused = self.source.refused().and_then(|refused| refused.commit.clone());
+        loop {
+            self.clock.sleep(self.setup.config.repository.poll_interval).await;
+            match self.source.head().await {
+                Ok(Some(head)) if head != *commit && Some(&head) != refused.as_ref() => return head,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "could not look for a newer commit"),
+            }
+        }
+    }
+
+    /// Hands lines and status to the publisher.
+    fn record(
+        &mut self,
+        lines: Vec<record::HistoryLine>,
+        after: &Plan,
+        observed: &Observed,
+    ) -> Result<(), ControlError> {
+        let now = self.clock.now();
+        for line in &lines {
+            tracing::info!(
+                target_id = %line.target, from = line.from, to = line.to, reason = line.reason,
+                outcome = ?line.outcome, error = line.error, "{}", line.sentence
+            );
+        }
+        let Some(publisher) = &mut self.publisher else { return Ok(()) };
+        let digest = self.stated.as_ref().map_or(&after.digest, |(_, digest)| digest);
+        let status = record::status_file(
+            &record::Facts {
+                now,
+                plan: after,
+                plan_digest: digest,
+                applied: self.applied.as_ref().map(|applied| &applied.commit),
+                refused: self.source.refused(),
+                gaps: &observed.gaps,
+                before: publisher.status(),
+            },
+            &self.book,
+        );
+        publisher.add(now, lines).map_err(|source| ControlError::State {
+            doing: "write down history before it is published",
+            folder: self.setup.config.state_dir.clone(),
+            source,
+        })?;
+        publisher.set_status(now, status);
+        Ok(())
+    }
+
+    /// Publishes all there is, now.
+    ///
+    /// # Errors
+    /// [`GitError`] when the push fails; nothing is lost, the next push carries it.
+    pub async fn flush(&mut self) -> Result<(), GitError> {
+        let now = self.clock.now();
+        match &mut self.publisher {
+            Some(publisher) => publisher.flush(now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a push is under way.
+    pub(crate) fn is_publishing(&self) -> bool {
+        self.publisher.as_ref().is_some_and(Publisher::is_busy)
+    }
+
+    /// Starts a push if one is due, and takes the result of one that ended. Returns when the next is due.
+    pub(crate) async fn publish_if_due(&mut self) -> Option<Duration> {
+        let now = self.clock.now();
+        let publisher = self.publisher.as_mut()?;
+        if let Some(Err(error)) = publisher.finish(now, false).await {
+            tracing::warn!(%error, "could not publish status and history; trying again");
+        }
+        match publisher.due_at(now) {
+            Some(due) if due <= now => {
+                publisher.start(now);
+                None
+            }
+            Some(due) => Some(apply::elapsed(now, due)),
+            None => None,
+        }
+    }
+
+    /// Takes a changed configuration into use. What cannot change while running is refused.
+    ///
+    /// # Errors
+    /// A sentence that says what needs a restart.
+    pub async fn reload(&mut self, setup: Setup) -> Result<(), String> {
+        let (old, new) = (&self.setup.config, &setup.config);
+        if old.state_dir != new.state_dir
+            || old.repository.url != new.repository.url
+            || old.repository.branch != new.repository.branch
+            || old.repository.path != new.repository.path
+            || old.status.branch != new.status.branch
+        {
+            return Err("the repository, the status branch or the state folder changed: restart the \
+                        controller to use it"
+                .to_owned());
+        }
+        let remote = setup.remote.clone();
+        self.source
+            .with_mirror(move |mirror| {
+                mirror.set_remote(remote);
+                Ok(())
+            })
+            .await
+            .map_err(|error| error.to_string())?;
+        if let Some(publisher) = &mut self.publisher {
+            publisher.set_remote(setup.status_remote.clone());
+        }
+        self.dry_run = setup.config.dry_run;
+        self.setup = setup;
+        self.source.forget_seen();
+        Ok(())
+    }
+}
+
+fn cause<'a>(clock: &dyn Clock, good: &'a Good) -> Cause<'a> {
+    Cause { now: clock.now(), spec_commit: &good.commit, author: &good.author }
+}
+
+/// Whether nothing of what the plan's spec states remains to be done.
+fn is_in_full(plan: &Plan, outcomes: &[TargetOutcome]) -> bool {
+    let all_done = outcomes.iter().flat_map(|target| &target.outcomes).all(|outcome| {
+        matches!(outcome.result, OutcomeResult::Applied | OutcomeResult::AlreadySo)
+    });
+    let blocks = |reason: HeldReason| match reason {
+        HeldReason::ProviderGap | HeldReason::RolloutWaiting | HeldReason::MassDestroy => true,
+        // These stay until the spec changes again, and the rest of the commit is in force all the same.
+        HeldReason::VanishedService
+        | HeldReason::VanishedRegion
+        | HeldReason::NoTemplate
+        | HeldReason::DriftReported
+        | HeldReason::Draining => false,
+    };
+    all_done && !plan.targets.iter().flat_map(|target| &target.held).any(|held| blocks(held.reason))
+}
+
+/// The status file at the head of the status branch, if the branch exists.
+async fn read_status(source: &Source, branch: &str) -> Result<Option<StatusFile>, ControlError> {
+    let name = branch.to_owned();
+    let bytes = source
+        .with_mirror(move |mirror| {
+            let Some(commit) = mirror.advertise()?.branch(&name).cloned() else { return Ok(None) };
+            mirror.fetch(&[&name])?;
+            mirror.read_file(&commit, record::STATUS_PATH, STATUS_BYTES_MAX)
+        })
+        .await?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let status: StatusFile = serde_yaml::from_slice(&bytes).map_err(|error| ControlError::Status {
+        branch: branch.to_owned(),
+        message: error.to_string(),
+    })?;
+    Ok(Some(status))
+}
+
+/// Reads the status branch without a controller: what `tidegate status` shows.
+///
+/// # Errors
+/// [`ControlError`] when it cannot be reached or read.
+pub async fn published_status(setup: &Setup) -> Result<Option<StatusFile>, ControlError> {
+    let dir = source::mirror_dir(Path::new(&setup.config.state_dir));
+    let mirror = Mirror::open(&dir, setup.remote.clone())?;
+    let repository = &setup.config.repository;
+    let source = Source::new(mirror, repository.branch.clone(), repository.path.clone());
+    read_status(&source, &setup.config.status.branch).await
+}
+
+/// Unique to this run: the time, and a random part for two that start at once.
+fn run_id(clock: &dyn Clock) -> String {
+    let millis = clock.now().as_millisecond();
+    format!("{millis:x}-{:08x}", fastrand::u32(..))
+}

@@ -1,0 +1,197 @@
+//! The loop: one event enum, one select.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::watch::FileWatch;
+use super::{ControlError, Controller, Polled, Setup};
+use crate::apply::{Clock, StopSign, elapsed};
+
+/// What may happen to a running controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The configuration or a credential file changed.
+    ConfigurationChanged,
+    /// Somebody says that the repository may have changed: poll now.
+    Wake,
+}
+
+/// Events that may wait; one of each kind is enough, the rest is slack.
+pub const EVENTS_MAX: usize = 16;
+
+/// Reads the configuration again: the shell's own way of doing it, passed in.
+pub type Reload = Arc<dyn Fn() -> Result<Setup, String> + Send + Sync>;
+
+/// What the loop needs besides the controller.
+pub struct Surroundings {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Raised to end the loop.
+    pub shutdown: StopSign,
+    /// Reads the configuration again.
+    pub reload: Reload,
+    /// Files whose change means a reload.
+    pub files: Vec<PathBuf>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// A longer pause than this between two polls would make a fault last longer than its cause.
+const POLL_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// Share of an interval by which it varies, so that many controllers do not poll one server in step.
+const JITTER_SHARE: f64 = 0.1;
+/// Quiet time after a change of a file before it is read: editors write in several steps.
+const SETTLE: Duration = Duration::from_millis(200);
+/// Time that the last push may take at shutdown.
+const LAST_PUSH_MAX: Duration = Duration::from_secs(20);
+/// How often a push in flight is looked after.
+const PUSH_LOOK: Duration = Duration::from_millis(250);
+
+/// Runs until `shutdown` is raised: polls, cycles, publishes. A failure of the repository, of a provider or
+/// of a push is said and tried again, later each time; none ends the loop.
+///
+/// # Errors
+/// [`ControlError`] only for what no later cycle can repair.
+pub async fn run(
+    mut controller: Controller,
+    around: Surroundings,
+    mut events: mpsc::Receiver<Event>,
+    sender: mpsc::Sender<Event>,
+) -> Result<(), ControlError> {
+    let _watch = match FileWatch::start(&around.files, sender) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::warn!(%error, "cannot watch the configuration; changes need a restart");
+            None
+        }
+    };
+    let clock = around.clock.clone();
+    let mut poll_at = clock.now();
+    let mut decide_at = clock.now();
+    let mut poll_failures = 0u32;
+    while !around.shutdown.is_raised() {
+        let now = clock.now();
+        let mut has_news = false;
+        if now >= poll_at {
+            has_news = poll(&mut controller, &mut poll_failures).await;
+            let pause = pause_before_poll(&controller, poll_failures);
+            poll_at = after(clock.as_ref(), pause);
+        }
+        if has_news || clock.now() >= decide_at {
+            let was_superseded = cycle(&mut controller, &around.shutdown).await?;
+            let interval = jittered(controller.setup().config.interval);
+            decide_at = after(clock.as_ref(), interval);
+            if was_superseded {
+                poll_at = clock.now();
+            }
+        }
+        let publish_in = controller.publish_if_due().await;
+        let mut pause = elapsed(clock.now(), poll_at.min(decide_at));
+        pause = pause.min(publish_in.unwrap_or(pause));
+        if controller.is_publishing() {
+            pause = pause.min(PUSH_LOOK);
+        }
+        tokio::select! {
+            () = clock.sleep(pause) => {}
+            () = around.shutdown.raised() => {}
+            event = events.recv() => match event {
+                Some(Event::ConfigurationChanged) => {
+                    clock.sleep(SETTLE).await;
+                    while events.try_recv().is_ok() {}
+                    reload(&mut controller, &around.reload).await;
+                    (poll_at, decide_at) = (clock.now(), clock.now());
+                }
+                Some(Event::Wake) => poll_at = clock.now(),
+                // Nobody can send any more; the timers go on.
+                None => clock.sleep(pause).await,
+            },
+        }
+    }
+    tracing::info!("shutting down: publishing what is left");
+    match tokio::time::timeout(LAST_PUSH_MAX, controller.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "history stays in the journal until the next start"),
+        Err(_) => tracing::warn!("the last push takes too long; history stays in the journal"),
+    }
+    Ok(())
+}
+
+/// Polls, and says whether there is something to act on.
+async fn poll(controller: &mut Controller, failures: &mut u32) -> bool {
+    match controller.poll().await {
+        Ok(polled) => {
+            *failures = 0;
+            match polled {
+                Polled::Unchanged => false,
+                Polled::Adopted(commit) => {
+                    tracing::info!(%commit, "a new commit is in force");
+                    true
+                }
+                Polled::Refused => {
+                    let findings = controller.source().refused().map(|r| r.findings.join("; "));
+                    tracing::error!(
+                        findings = findings.unwrap_or_default(),
+                        "the newest commit is refused; the last good one stays in force"
+                    );
+                    true
+                }
+            }
+        }
+        Err(error) => {
+            *failures = failures.saturating_add(1);
+            tracing::warn!(%error, failures = *failures, "could not poll the spec repository");
+            false
+        }
+    }
+}
+
+/// One cycle; returns whether a newer commit cut it short.
+async fn cycle(controller: &mut Controller, shutdown: &StopSign) -> Result<bool, ControlError> {
+    match controller.tick(shutdown).await {
+        Ok(ticked) => {
+            for failure in ticked.failures() {
+                tracing::error!(failure, "an action failed");
+            }
+            Ok(ticked.is_superseded)
+        }
+        Err(ControlError::NoSpec(why)) => {
+            tracing::warn!(why, "waiting for a valid spec; nothing is changed until then");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn reload(controller: &mut Controller, reload: &Reload) {
+    let result = match reload() {
+        Ok(setup) => controller.reload(setup).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => tracing::info!("the changed configuration is in use"),
+        Err(error) => tracing::error!(error, "the changed configuration is refused; the old one stays in use"),
+    }
+}
+
+/// The poll interval, longer after each failure, never in step with others.
+fn pause_before_poll(controller: &Controller, failures: u32) -> Duration {
+    let interval = controller.setup().config.repository.poll_interval;
+    let pause = interval.saturating_mul(1 << failures.min(8)).min(POLL_PAUSE_MAX.max(interval));
+    jittered(pause)
+}
+
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 + JITTER_SHARE * (2.0 * fastrand::f64() - 1.0))
+}
+
+fn after(clock: &dyn Clock, pause: Duration) -> jiff::Timestamp {
+    let now = clock.now();
+    now.checked_add(pause).unwrap_or(now)
+}

@@ -1,0 +1,185 @@
+//! From a configuration to the parts of a controller: providers, remotes, secrets.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::apply::Secrets;
+use crate::config::secrets::SecretSource;
+use crate::config::{Config, Credentials, SecretRef};
+use crate::git::{Auth, RepoUrl, Remote};
+use crate::model::{Catalogue, OwnerId, Secret, SecretName};
+use crate::providers::registry::{self, Providers};
+
+/// Why a configuration cannot be turned into a controller.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A credential could not be read.
+    #[error("read credential `{reference}` of `{key}`: {message}")]
+    Credential {
+        /// The configuration key.
+        key: &'static str,
+        /// The reference, as configured.
+        reference: String,
+        /// What happened and what to do.
+        message: String,
+    },
+    /// A file that the configuration names could not be read.
+    #[error("read `{path}` named by `{key}`: {message}")]
+    File {
+        /// The configuration key.
+        key: &'static str,
+        /// The file.
+        path: String,
+        /// What happened.
+        message: String,
+    },
+    /// The repository address is not acceptable.
+    #[error("repository address: {0}")]
+    Url(String),
+    /// A provider could not be made.
+    #[error("provider `{name}`: {message}")]
+    Provider {
+        /// Its name.
+        name: String,
+        /// What is wrong with its configuration.
+        message: String,
+    },
+    /// The owner derived or configured is not usable.
+    #[error("owner: {0}")]
+    Owner(String),
+}
+
+/// Everything a controller is made of, except its state.
+#[derive(Debug)]
+pub struct Setup {
+    /// The configuration it was made from.
+    pub config: Config,
+    /// The providers.
+    pub providers: Providers,
+    /// What a spec may refer to.
+    pub catalogue: Catalogue,
+    /// Whose replicas this controller sees and touches.
+    pub owner: OwnerId,
+    /// How the spec repository is read.
+    pub remote: Remote,
+    /// How the status branch is written.
+    pub status_remote: Remote,
+    /// Where the values of secrets come from.
+    pub secrets: Arc<dyn Secrets>,
+}
+
+/// How long one exchange with the git server may take to begin.
+const GIT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the git server may be silent.
+const GIT_IO_TIMEOUT: Duration = Duration::from_secs(30);
+/// Hexadecimal digits of an owner derived from the repository: unique among anyone's repositories.
+const OWNER_DIGITS: usize = 10;
+
+impl Setup {
+    /// Builds the parts. Reads credentials and the files that the configuration names; reaches nothing
+    /// over the network.
+    ///
+    /// # Errors
+    /// [`SetupError`], naming the configuration key.
+    pub fn build(
+        config: Config,
+        source: Arc<dyn SecretSource + Send + Sync>,
+        exe: &Path,
+    ) -> Result<Self, SetupError> {
+        let repository = &config.repository;
+        let url = RepoUrl::parse(&repository.url).map_err(|e| SetupError::Url(e.to_string()))?;
+        let owner = owner(&config, &url)?;
+        let remote = |credentials: Option<&Credentials>, key| {
+            let mut remote = Remote::new(url.clone())
+                .with_auth(auth(credentials, source.as_ref(), key)?);
+            remote.ca_file = repository.ca_file.as_ref().map(PathBuf::from);
+            remote.proxy.clone_from(&repository.proxy);
+            remote.connect_timeout = GIT_CONNECT_TIMEOUT;
+            remote.io_timeout = GIT_IO_TIMEOUT;
+            Ok(remote)
+        };
+        let read = remote(repository.credentials.as_ref(), "repository.credentials")?;
+        let write = match &config.status.credentials {
+            Some(credentials) => remote(Some(credentials), "status.credentials")?,
+            None => read.clone(),
+        };
+        let (providers, catalogue) = registry::build(&config.providers, exe)
+            .map_err(|(name, message)| SetupError::Provider { name: name.to_string(), message })
+            .map(|providers| {
+                let catalogue = config.catalogue(
+                    providers.iter().map(|(n, p)| (n.clone(), p.about().clone())).collect(),
+                );
+                (providers, catalogue)
+            })?;
+        let secrets = Arc::new(ConfiguredSecrets { names: config.secrets.clone(), source });
+        Ok(Self { remote: read, status_remote: write, owner, providers, catalogue, secrets, config })
+    }
+}
+
+fn owner(config: &Config, url: &RepoUrl) -> Result<OwnerId, SetupError> {
+    if let Some(owner) = &config.owner {
+        return Ok(owner.clone());
+    }
+    let identity =
+        format!("{url}\n{}\n{}", config.repository.branch, config.repository.path);
+    let digest = Sha256::digest(identity.as_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("t{}", hex.get(..OWNER_DIGITS).unwrap_or(&hex));
+    OwnerId::try_from(text).map_err(|error| SetupError::Owner(error.to_string()))
+}
+
+fn auth(
+    credentials: Option<&Credentials>,
+    source: &dyn SecretSource,
+    key: &'static str,
+) -> Result<Auth, SetupError> {
+    let resolve = |reference: &SecretRef| {
+        crate::config::secrets::resolve(reference, source).map_err(|error| SetupError::Credential {
+            key,
+            reference: reference.to_string(),
+            message: error.to_string(),
+        })
+    };
+    Ok(match credentials {
+        None => Auth::None,
+        Some(Credentials::Token(token)) => Auth::Token(resolve(token)?),
+        Some(Credentials::Basic { username, password }) => {
+            Auth::Basic { username: username.clone(), password: resolve(password)? }
+        }
+        Some(Credentials::SshKey { key: ssh_key, known_hosts }) => Auth::SshKey {
+            key: resolve(ssh_key)?,
+            known_hosts: source.read(Path::new(known_hosts)).map_err(|error| SetupError::File {
+                key,
+                path: known_hosts.clone(),
+                message: error.to_string(),
+            })?,
+        },
+    })
+}
+
+/// Secrets by the names of the configuration's `secrets:`.
+struct ConfiguredSecrets {
+    names: BTreeMap<SecretName, SecretRef>,
+    source: Arc<dyn SecretSource + Send + Sync>,
+}
+
+impl std::fmt::Debug for ConfiguredSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfiguredSecrets").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+impl Secrets for ConfiguredSecrets {
+    fn get(&self, name: &SecretName) -> Result<Secret, String> {
+        let reference = self
+            .names
+            .get(name)
+            .ok_or_else(|| format!("secret `{name}` is not in the configuration's `secrets`"))?;
+        crate::config::secrets::resolve(reference, self.source.as_ref())
+            .map_err(|error| format!("secret `{name}` from `{reference}`: {error}"))
+    }
+}

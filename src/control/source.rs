@@ -1,0 +1,236 @@
+//! The spec in force: the newest good commit of the spec branch, kept whatever happens to the branch.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::git::{GitError, Mirror};
+use crate::model::{Catalogue, CommitId, Diagnostic, ServiceId, Severity, Sources, Spec, TemplateHash};
+use crate::record::Refused;
+use crate::{plan, spec};
+
+/// A spec that was found valid, with what is computed once from it.
+#[derive(Debug)]
+pub struct Good {
+    /// Its commit.
+    pub commit: CommitId,
+    /// Its content.
+    pub spec: Spec,
+    /// Hash of each service's template.
+    pub templates: BTreeMap<ServiceId, TemplateHash>,
+    /// Who wrote the commit.
+    pub author: String,
+    /// Findings that did not make it invalid.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What loading one commit gave.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The spec, when it is valid.
+    pub good: Option<Good>,
+    /// All findings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The text they point into.
+    pub sources: Sources,
+}
+
+/// What a poll found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Polled {
+    /// Nothing new.
+    Unchanged,
+    /// A new commit, and it is in force.
+    Adopted(CommitId),
+    /// Something new that is refused; the last good commit stays in force.
+    Refused,
+}
+
+/// The spec repository, as the controller sees it.
+#[derive(Debug)]
+pub struct Source {
+    mirror: Arc<Mutex<Mirror>>,
+    branch: String,
+    path: String,
+    seen: Option<CommitId>,
+    good: Option<Arc<Good>>,
+    refused: Option<Refused>,
+}
+
+/// Name of the mirror's ref that keeps the last good commit from being pruned.
+const PIN_GOOD: &str = "last-good";
+/// Findings of a refused commit that the status names; the rest is counted.
+const FINDINGS_MAX: usize = 20;
+
+impl Source {
+    pub(super) fn new(mirror: Mirror, branch: String, path: String) -> Self {
+        Self {
+            mirror: Arc::new(Mutex::new(mirror)),
+            branch,
+            path,
+            seen: None,
+            good: None,
+            refused: None,
+        }
+    }
+
+    /// The spec in force.
+    #[must_use]
+    pub fn good(&self) -> Option<&Arc<Good>> {
+        self.good.as_ref()
+    }
+
+    /// What is refused, if the branch's head is not the spec in force.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Refused> {
+        self.refused.as_ref()
+    }
+
+    /// Forgets what was seen, so that the next poll reads the head again: the configuration changed.
+    pub(super) fn forget_seen(&mut self) {
+        self.seen = None;
+    }
+
+    /// Runs a blocking piece of git work off the event loop.
+    pub(super) async fn with_mirror<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Mirror) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let mirror = self.mirror.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut mirror = mirror.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut mirror)
+        })
+        .await
+        .unwrap_or_else(|error| Err(GitError::interrupted(&error.to_string())))
+    }
+
+    /// The head of the spec branch on the server: one ref advertisement and nothing else.
+    pub(super) async fn head(&self) -> Result<Option<CommitId>, GitError> {
+        let branch = self.branch.clone();
+        self.with_mirror(move |mirror| Ok(mirror.advertise()?.branch(&branch).cloned())).await
+    }
+
+    /// Looks for something new, and adopts it if it is good.
+    pub(super) async fn poll(&mut self, catalogue: &Catalogue) -> Result<Polled, GitError> {
+        let Some(head) = self.head().await? else {
+            let sentence = format!(
+                "branch `{}` does not exist in the spec repository; the last good commit stays in force",
+                self.branch
+            );
+            return Ok(self.refuse(None, vec![sentence]));
+        };
+        if self.seen.as_ref() == Some(&head) {
+            return Ok(Polled::Unchanged);
+        }
+        let branch = self.branch.clone();
+        self.with_mirror(move |mirror| mirror.fetch(&[&branch])).await?;
+        let loaded = self.load(&head, Some(catalogue)).await?;
+        self.seen = Some(head.clone());
+        match loaded.good {
+            Some(good) => {
+                for warning in &good.warnings {
+                    tracing::warn!(commit = %head, code = %warning.code, "{}", finding(warning));
+                }
+                self.adopt(good).await?;
+                Ok(Polled::Adopted(head))
+            }
+            None => {
+                let errors: Vec<String> = loaded
+                    .diagnostics
+                    .iter()
+                    .filter(|diagnostic| diagnostic.severity == Severity::Error)
+                    .map(finding)
+                    .collect();
+                Ok(self.refuse(Some(head), errors))
+            }
+        }
+    }
+
+    /// Puts a good spec in force.
+    async fn adopt(&mut self, good: Good) -> Result<(), GitError> {
+        let commit = good.commit.clone();
+        self.with_mirror(move |mirror| mirror.pin(PIN_GOOD, &commit)).await?;
+        self.good = Some(Arc::new(good));
+        self.refused = None;
+        Ok(())
+    }
+
+    fn refuse(&mut self, commit: Option<CommitId>, mut findings: Vec<String>) -> Polled {
+        if findings.len() > FINDINGS_MAX {
+            let more = findings.len() - FINDINGS_MAX;
+            findings.truncate(FINDINGS_MAX);
+            findings.push(format!("and {more} more: run `tidegate validate`"));
+        }
+        let refused = Refused { commit, findings };
+        if self.refused.as_ref() == Some(&refused) {
+            return Polled::Unchanged;
+        }
+        self.refused = Some(refused);
+        Polled::Refused
+    }
+
+    /// After a start at which the head is not good: takes up the last good commit, from the mirror's own
+    /// memory or from the status branch's.
+    pub(super) async fn recover(
+        &mut self,
+        recorded: Option<&CommitId>,
+        catalogue: &Catalogue,
+    ) -> Result<(), GitError> {
+        let pinned = self.with_mirror(|mirror| Ok(mirror.pinned(PIN_GOOD))).await?;
+        for commit in recorded.into_iter().chain(&pinned) {
+            if let Some(good) = self.load_if_known(commit, Some(catalogue)).await {
+                self.good = Some(Arc::new(good));
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The spec at a commit, if the mirror has it and it is valid.
+    pub(super) async fn load_if_known(
+        &self,
+        commit: &CommitId,
+        catalogue: Option<&Catalogue>,
+    ) -> Option<Good> {
+        self.load(commit, catalogue).await.ok()?.good
+    }
+
+    /// Reads and checks the spec at a commit.
+    pub async fn load(
+        &self,
+        commit: &CommitId,
+        catalogue: Option<&Catalogue>,
+    ) -> Result<Loaded, GitError> {
+        let (commit, path) = (commit.clone(), self.path.clone());
+        let catalogue = catalogue.cloned();
+        self.with_mirror(move |mirror| {
+            let sources = mirror.read_spec(&commit, &path)?;
+            let loaded = spec::load(&sources, catalogue.as_ref());
+            let author = mirror.commit_info(&commit)?.author;
+            let good = loaded.spec.map(|spec| Good {
+                templates: plan::template_hashes(&spec),
+                commit,
+                spec,
+                author,
+                warnings: loaded.diagnostics.clone(),
+            });
+            Ok(Loaded { good, diagnostics: loaded.diagnostics, sources })
+        })
+        .await
+    }
+}
+
+/// One finding in one line, for logs and the status file.
+fn finding(diagnostic: &Diagnostic) -> String {
+    let place = diagnostic.position.as_ref().map_or_else(String::new, |position| {
+        format!("{}:{}:{} ", position.file, position.line, position.column)
+    });
+    let message = plan::render::harmless(&diagnostic.message);
+    format!("{place}{} {message}", diagnostic.code)
+}
+
+/// Where the mirror lives inside the state folder.
+pub(super) fn mirror_dir(state_dir: &Path) -> std::path::PathBuf {
+    state_dir.join("mirror.git")
+}
