@@ -327,8 +327,13 @@ impl Controller {
     /// [`ControlError::NoSpec`] while no commit has been good yet, and [`ControlError::State`] when history
     /// cannot be written down; providers' failures are in the result, not errors.
     pub async fn tick(&mut self, shutdown: &StopSign) -> Result<Ticked, ControlError> {
-        let planned = self.plan().await?;
+        let mut planned = self.plan().await?;
         let good = planned.good.clone();
+        if self.book.is_off(&planned.observed) {
+            // A provider's list may lag behind its own calls. What is about to be called drift is looked
+            // at twice.
+            planned = self.plan_of(good.clone()).await;
+        }
         let mut lines = self.book.found(&cause(self.clock.as_ref(), &good), &planned.observed);
         self.note_stated(&planned.plan);
 

@@ -47,6 +47,14 @@ pub struct Book {
     sequence: u64,
 }
 
+/// A target whose count is not the one on record.
+struct Difference {
+    target: TargetId,
+    from: Count,
+    to: Count,
+    provider: Option<ProviderName>,
+}
+
 /// Who is named when no commit asked for a change.
 const ACTOR_SELF: &str = "tidegate";
 
@@ -79,8 +87,34 @@ impl Book {
         &self.entries
     }
 
+    /// Whether the world is not as it is on record.
+    #[must_use]
+    pub fn is_off(&self, observed: &Observed) -> bool {
+        !self.differences(observed).is_empty()
+    }
+
     /// Compares the record with the world, before anything is done: what differs is drift.
     pub fn found(&mut self, cause: &Cause<'_>, observed: &Observed) -> Vec<HistoryLine> {
+        let differences = self.differences(observed);
+        let mut lines = Vec::with_capacity(differences.len());
+        for Difference { target, from, to, provider } in differences {
+            let mut line = self.line(cause, target, Kind::Drift, from, to);
+            line.reason = Reason::Drift.code().to_owned();
+            line.sentence = format!(
+                "{to} replicas were found where {from} were on record: something changed the count that \
+                 this controller has no record of"
+            );
+            line.outcome = LineOutcome::Observed;
+            self.post(&line);
+            if let (Some(entry), Some(provider)) = (self.entries.get_mut(&line.target), provider) {
+                entry.provider = Some(provider);
+            }
+            lines.push(line);
+        }
+        lines
+    }
+
+    fn differences(&self, observed: &Observed) -> Vec<Difference> {
         let mut counts: BTreeMap<&TargetId, (Count, Option<&ProviderName>)> = BTreeMap::new();
         for target in self.entries.keys() {
             counts.insert(target, (Count(0), None));
@@ -100,25 +134,11 @@ impl Book {
             });
             let from = entry.map_or(Count(0), |entry| entry.count);
             if !is_hidden && from != count {
-                seen.push((target.clone(), from, count, provider.cloned()));
+                let (target, provider) = (target.clone(), provider.cloned());
+                seen.push(Difference { target, from, to: count, provider });
             }
         }
-        let mut lines = Vec::with_capacity(seen.len());
-        for (target, from, to, provider) in seen {
-            let mut line = self.line(cause, target, Kind::Drift, from, to);
-            line.reason = Reason::Drift.code().to_owned();
-            line.sentence = format!(
-                "{to} replicas were found where {from} were on record: something changed the count that \
-                 this controller has no record of"
-            );
-            line.outcome = LineOutcome::Observed;
-            self.post(&line);
-            if let (Some(entry), Some(provider)) = (self.entries.get_mut(&line.target), provider) {
-                entry.provider = Some(provider);
-            }
-            lines.push(line);
-        }
-        lines
+        seen
     }
 
     /// Records what became of a plan.
