@@ -1,1 +1,4 @@
 //! The test-suite: one binary, one module per stage or theme.
+
+mod git;
+mod support;
