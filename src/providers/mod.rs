@@ -36,7 +36,8 @@ pub struct Ctx {
 pub enum Call {
     /// Make the replica and start it. Returns once it runs; whether it is ready is observed later.
     Create(Box<Launch>),
-    /// Start a replica that exists and is stopped, with the environment it was made with.
+    /// Start a replica that exists and is stopped. It needs the environment again, because nobody keeps
+    /// secret values for it.
     Start(Box<Launch>),
     /// Ask the replica to stop, give it its drain time, remove it. Returns once it is gone.
     Destroy {
