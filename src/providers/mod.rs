@@ -36,8 +36,7 @@ pub struct Ctx {
 pub enum Call {
     /// Make the replica and start it. Returns once it runs; whether it is ready is observed later.
     Create(Box<Launch>),
-    /// Start a replica that exists and is stopped. It needs the environment again, because nobody keeps
-    /// secret values for it.
+    /// Start a replica that exists and is stopped.
     Start(Box<Launch>),
     /// Ask the replica to stop, give it its drain time, remove it. Returns once it is gone.
     Destroy {
