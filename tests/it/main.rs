@@ -3,3 +3,5 @@
 mod git;
 mod support;
 mod providers;
+mod schemas;
+mod spec;
