@@ -38,9 +38,7 @@ pub fn start(form: LogForm, filter: Option<&str>, default: &str) {
         .with_timer(UtcClock);
     // A second start, in a test, keeps the first.
     let _started = match form {
-        LogForm::Text => {
-            builder.with_ansi(std::io::stderr().is_terminal()).compact().try_init()
-        }
+        LogForm::Text => builder.with_ansi(std::io::stderr().is_terminal()).compact().try_init(),
         LogForm::Json => builder.json().flatten_event(true).try_init(),
     };
 }

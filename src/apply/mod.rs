@@ -13,7 +13,8 @@ mod stop;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::Semaphore;
 
 pub use clock::{Clock, SystemClock, elapsed};
@@ -88,11 +89,13 @@ pub async fn execute(plan: &Plan, world: World<'_>) -> Vec<TargetOutcome> {
         gate: gate::Gate::default(),
     };
     let shared = &shared;
-    let work = plan
+    // Boxed, because the compiler cannot see through borrowing futures made in a closure.
+    let work: Vec<BoxFuture<'_, TargetOutcome>> = plan
         .targets
         .iter()
         .filter(|target| !target.steps.is_empty())
-        .map(|target| apply_target(shared, target));
+        .map(|target| apply_target(shared, target).boxed())
+        .collect();
     let mut outcomes: Vec<TargetOutcome> =
         futures_util::stream::iter(work).buffer_unordered(TARGETS_MAX).collect().await;
     outcomes.sort_by(|a, b| a.target.cmp(&b.target));
@@ -124,7 +127,11 @@ async fn apply_target(shared: &Shared<'_>, target: &TargetPlan) -> TargetOutcome
             }));
             continue;
         }
-        let actions = step.actions.iter().map(|action| apply_action(shared, target, action));
+        let actions: Vec<BoxFuture<'_, Outcome>> = step
+            .actions
+            .iter()
+            .map(|action| apply_action(shared, target, action).boxed())
+            .collect();
         let ended = futures_util::future::join_all(actions).await;
         if ended.iter().any(|outcome| matches!(outcome.result, OutcomeResult::Failed { .. })) {
             blocked = Some(OutcomeResult::Skipped);

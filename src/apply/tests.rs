@@ -56,7 +56,10 @@ impl Bench {
                 Arc::new(fake.clone()) as Arc<dyn crate::providers::Provider>,
             )]),
             fake,
-            spec: Spec { services: services.map(|s| (s.id.clone(), s)).collect(), ..Spec::default() },
+            spec: Spec {
+                services: services.map(|s| (s.id.clone(), s)).collect(),
+                ..Spec::default()
+            },
             owner: "me".try_into().unwrap(),
             stop: StopSign::default(),
             clock: TurnedClock(Mutex::new(Timestamp::UNIX_EPOCH)),

@@ -72,6 +72,7 @@ fn summary(ticked: &Ticked) -> String {
     let done = count(|r| matches!(r, OutcomeResult::Applied | OutcomeResult::AlreadySo));
     let failed = count(|r| matches!(r, OutcomeResult::Failed { .. }));
     let skipped = count(|r| matches!(r, OutcomeResult::Skipped | OutcomeResult::Superseded));
-    let superseded = if ticked.is_superseded { "; a newer commit or a signal cut it short" } else { "" };
+    let superseded =
+        if ticked.is_superseded { "; a newer commit or a signal cut it short" } else { "" };
     format!("Applied: {done} actions done, {failed} failed, {skipped} not tried{superseded}.")
 }

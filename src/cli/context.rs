@@ -18,7 +18,10 @@ use crate::spec;
 pub(super) struct SystemSecrets;
 
 impl SecretSource for SystemSecrets {
-    #[expect(clippy::disallowed_methods, reason = "this is the edge at which the environment is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the edge at which the environment is read"
+    )]
     fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
@@ -60,10 +63,8 @@ pub(super) fn load_config(path: &Path) -> anyhow::Result<Config> {
     let (config, findings) = config::load(&bytes, &name);
     let quiet_if_fine = config.is_some() && findings.is_empty();
     if !quiet_if_fine {
-        let sources = Sources {
-            spec: Some(SourceFile { path: name, bytes }),
-            ..Sources::default()
-        };
+        let sources =
+            Sources { spec: Some(SourceFile { path: name, bytes }), ..Sources::default() };
         show_findings(&findings, &sources);
     }
     let Some(mut config) = config else {

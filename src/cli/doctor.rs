@@ -1,13 +1,12 @@
 //! `tidegate doctor`: checks what a controller needs, one line each, with what to do.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::{ConfigArg, FAILURE, context};
 use crate::apply::SystemClock;
 use crate::control::{Controller, Purpose, Setup};
-use crate::git::StatusWriter;
+use crate::git::{Signature, StatusWriter};
 use crate::plan::render::harmless;
 
 /// What to check.
@@ -74,7 +73,7 @@ fn bad(what: &str, found: &str, todo: &str) -> Check {
 }
 
 fn state_dir(setup: &Setup) -> Check {
-    let folder = Path::new(&setup.config.state_dir);
+    let folder = setup.config.state_dir.as_path();
     let probe = folder.join(".doctor");
     let result = std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&probe, b"doctor"))
@@ -91,15 +90,25 @@ fn state_dir(setup: &Setup) -> Check {
 
 /// Whether the server would take a push to the status branch; nothing is pushed.
 async fn write_access(setup: &Setup) -> Check {
-    let (remote, branch) = (setup.status_remote.clone(), setup.config.status.branch.clone());
-    let checked =
-        tokio::task::spawn_blocking(move || StatusWriter::check_access(&remote, &branch)).await;
+    let (remote, config) = (setup.status_remote.clone(), setup.config.clone());
+    let check = move || {
+        let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let author =
+            Signature { name: config.status.author_name, email: config.status.author_email };
+        let (branch, protected) = (&config.status.branch, &config.repository.branch);
+        StatusWriter::open(&scratch.path().join("writer.git"), remote, branch, protected, author)
+            .and_then(|writer| writer.check_access())
+            .map_err(|error| error.to_string())
+    };
+    let checked = tokio::task::spawn_blocking(check).await;
     let what = "write the status branch";
     let todo = "give `status.credentials` (or `repository.credentials`) the right to push, and check that \
                 no branch protection covers the status branch";
     match checked {
-        Ok(Ok(())) => good(what, &format!("the server offers a push to `{}`", setup.config.status.branch)),
-        Ok(Err(error)) => bad(what, &error.to_string(), todo),
+        Ok(Ok(())) => {
+            good(what, &format!("the server offers a push to `{}`", setup.config.status.branch))
+        }
+        Ok(Err(error)) => bad(what, &error, todo),
         Err(error) => bad(what, &error.to_string(), todo),
     }
 }
@@ -113,7 +122,9 @@ async fn spec_checks(controller: &mut Controller) -> Vec<Check> {
             &error.to_string(),
             "check `repository.url` and `repository.credentials`",
         )),
-        Ok(_) => checks.push(good("read the spec repository", &format!("branch `{branch}` was read"))),
+        Ok(_) => {
+            checks.push(good("read the spec repository", &format!("branch `{branch}` was read")))
+        }
     }
     match (controller.source().good(), controller.source().refused()) {
         (_, Some(refused)) => checks.push(bad(
@@ -125,7 +136,9 @@ async fn spec_checks(controller: &mut Controller) -> Vec<Check> {
             let services = good_spec.spec.services.len();
             checks.push(good("spec", &format!("valid, {services} services")));
         }
-        (None, None) => checks.push(bad("spec", "none was found", "push a `spec.yaml` to the branch")),
+        (None, None) => {
+            checks.push(bad("spec", "none was found", "push a `spec.yaml` to the branch"))
+        }
     }
     checks.push(clock(controller).await);
     if let Ok(planned) = controller.plan().await {
@@ -136,7 +149,8 @@ async fn spec_checks(controller: &mut Controller) -> Vec<Check> {
             if gaps.is_empty() {
                 let seen =
                     planned.observed.replicas.iter().filter(|r| r.key.provider == *name).count();
-                checks.push(good(&what, &format!("reachable, {seen} replicas of this controller's")));
+                checks
+                    .push(good(&what, &format!("reachable, {seen} replicas of this controller's")));
             }
             for gap in gaps {
                 checks.push(bad(

@@ -14,6 +14,7 @@ mod schema;
 mod signals;
 mod status;
 mod validate;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -82,7 +83,7 @@ enum Command {
     },
     /// A small HTTP worker to try things with.
     #[command(hide = true)]
-    Worker(crate::providers::process::worker::WorkerArgs),
+    Worker(worker::WorkerArgs),
 }
 
 /// Which form a result is printed in.
@@ -157,7 +158,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Supervise { folder } => Ok(crate::providers::process::supervisor::run(&folder)),
-        Command::Worker(args) => Ok(crate::providers::process::worker::run(&args)),
+        Command::Worker(args) => Ok(worker::worker(&args)),
     }
 }
 

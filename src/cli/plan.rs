@@ -30,8 +30,7 @@ pub(super) struct PlanArgs {
 
 pub(super) async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
     let config = context::load_config(&args.config.config)?;
-    let mut controller =
-        context::controller(config, Purpose::Look, Arc::new(|_| {})).await?;
+    let mut controller = context::controller(config, Purpose::Look, Arc::new(|_| {})).await?;
     let planned = match &args.rev {
         None => current(&mut controller).await?,
         Some(rev) => at(&mut controller, rev).await?,
@@ -58,7 +57,8 @@ async fn at(controller: &mut Controller, rev: &str) -> anyhow::Result<Planned> {
     let catalogue = controller.setup().catalogue.clone();
     let loaded = controller.source().load(&commit, Some(&catalogue)).await?;
     context::show_findings(&loaded.diagnostics, &loaded.sources);
-    let good = loaded.good.with_context(|| format!("the spec at {} is not valid", commit.short()))?;
+    let good =
+        loaded.good.with_context(|| format!("the spec at {} is not valid", commit.short()))?;
     Ok(controller.plan_of(Arc::new(good)).await)
 }
 
@@ -76,7 +76,9 @@ pub(super) fn show(plan: &Plan, output: Output) -> anyhow::Result<()> {
     match output {
         Output::Text => print!("{}", render::text(plan, context::wants_colour())),
         Output::Markdown => print!("{}", render::markdown(plan)),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&render::json::document(plan))?),
+        Output::Json => {
+            println!("{}", serde_json::to_string_pretty(&render::json::document(plan))?)
+        }
     }
     Ok(())
 }

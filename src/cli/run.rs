@@ -38,8 +38,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let files = context::watched_files(&args.config.config, &controller.setup().config);
     let (sender, events) = mpsc::channel(EVENTS_MAX);
     let reload: Reload = Arc::new(move || read().map_err(|error| format!("{error:#}")));
-    let around =
-        Surroundings { clock: Arc::new(SystemClock), shutdown: stop, reload, files };
+    let around = Surroundings { clock: Arc::new(SystemClock), shutdown: stop, reload, files };
     let setup = controller.setup();
     tracing::info!(repository = %setup.remote.url, owner = %setup.owner, dry_run, "running");
     crate::control::run::run(controller, around, events, sender).await?;

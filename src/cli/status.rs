@@ -63,7 +63,8 @@ pub(super) fn text(status: &StatusFile) -> String {
         }
     }
     for gap in &status.gaps {
-        let _ = writeln!(out, "Unknown: {} in {}: {}", gap.provider, gap.region, harmless(&gap.error));
+        let _ =
+            writeln!(out, "Unknown: {} in {}: {}", gap.provider, gap.region, harmless(&gap.error));
     }
     let width = status.targets.iter().map(|t| t.target.to_string().len()).max().unwrap_or(6).max(6);
     let _ = writeln!(

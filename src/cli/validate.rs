@@ -51,7 +51,10 @@ pub(super) fn validate(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
         }
         Output::Text | Output::Markdown => {
             if !loaded.diagnostics.is_empty() {
-                println!("{}", spec::render::text(&loaded.diagnostics, &sources, context::wants_colour()));
+                println!(
+                    "{}",
+                    spec::render::text(&loaded.diagnostics, &sources, context::wants_colour())
+                );
             }
             println!("{}", verdict(loaded.spec.as_ref(), errors, warnings));
         }

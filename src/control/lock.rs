@@ -8,7 +8,9 @@ use std::path::Path;
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another controller has it.
-    #[error("lock the state folder `{folder}`: another Tidegate uses it (process {holder}); stop it, or give this one a `stateDir` of its own")]
+    #[error(
+        "lock the state folder `{folder}`: another Tidegate uses it (process {holder}); stop it, or give this one a `stateDir` of its own"
+    )]
     Held {
         /// The folder.
         folder: String,

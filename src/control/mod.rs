@@ -11,7 +11,6 @@ mod setup;
 mod source;
 mod watch;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +53,9 @@ pub enum ControlError {
         source: std::io::Error,
     },
     /// The status file on the status branch is not one that this version can read.
-    #[error("read status.yaml of branch `{branch}`: {message}; move the branch aside to start anew, or use the version that wrote it")]
+    #[error(
+        "read status.yaml of branch `{branch}`: {message}; move the branch aside to start anew, or use the version that wrote it"
+    )]
     Status {
         /// The status branch.
         branch: String,
@@ -160,7 +161,7 @@ impl Controller {
         purpose: Purpose,
         progress: OnProgress,
     ) -> Result<Self, ControlError> {
-        let state_dir = std::path::PathBuf::from(&setup.config.state_dir);
+        let state_dir = setup.config.state_dir.clone();
         let state = |doing| {
             let folder = state_dir.display().to_string();
             move |source| ControlError::State { doing, folder, source }
@@ -173,11 +174,8 @@ impl Controller {
         };
         let config = &setup.config;
         let mirror = Mirror::open(&source::mirror_dir(&state_dir), setup.remote.clone())?;
-        let mut source = Source::new(
-            mirror,
-            config.repository.branch.clone(),
-            config.repository.path.clone(),
-        );
+        let mut source =
+            Source::new(mirror, config.repository.branch.clone(), config.repository.path.clone());
         let status = read_status(&source, &config.status.branch).await?;
         let publisher = match purpose {
             Purpose::Act if !dry_run => {
@@ -185,11 +183,11 @@ impl Controller {
                     &state_dir.join("writer.git"),
                     setup.status_remote.clone(),
                     &config.status.branch,
+                    &config.repository.branch,
                     Signature {
                         name: config.status.author_name.clone(),
                         email: config.status.author_email.clone(),
                     },
-                    &config.repository.branch,
                 )?;
                 let publisher =
                     Publisher::new(writer, &state_dir, config.status.batch, status.clone())
@@ -411,7 +409,9 @@ impl Controller {
         loop {
             self.clock.sleep(self.setup.config.repository.poll_interval).await;
             match self.source.head().await {
-                Ok(Some(head)) if head != *commit && Some(&head) != refused.as_ref() => return head,
+                Ok(Some(head)) if head != *commit && Some(&head) != refused.as_ref() => {
+                    return head;
+                }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "could not look for a newer commit"),
             }
@@ -448,7 +448,7 @@ impl Controller {
         );
         publisher.add(now, lines).map_err(|source| ControlError::State {
             doing: "write down history before it is published",
-            folder: self.setup.config.state_dir.clone(),
+            folder: self.setup.config.state_dir.display().to_string(),
             source,
         })?;
         publisher.set_status(now, status);
@@ -501,9 +501,11 @@ impl Controller {
             || old.repository.path != new.repository.path
             || old.status.branch != new.status.branch
         {
-            return Err("the repository, the status branch or the state folder changed: restart the \
+            return Err(
+                "the repository, the status branch or the state folder changed: restart the \
                         controller to use it"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let remote = setup.remote.clone();
         self.source
@@ -529,9 +531,10 @@ fn cause<'a>(clock: &dyn Clock, good: &'a Good) -> Cause<'a> {
 
 /// Whether nothing of what the plan's spec states remains to be done.
 fn is_in_full(plan: &Plan, outcomes: &[TargetOutcome]) -> bool {
-    let all_done = outcomes.iter().flat_map(|target| &target.outcomes).all(|outcome| {
-        matches!(outcome.result, OutcomeResult::Applied | OutcomeResult::AlreadySo)
-    });
+    let all_done = outcomes
+        .iter()
+        .flat_map(|target| &target.outcomes)
+        .all(|outcome| matches!(outcome.result, OutcomeResult::Applied | OutcomeResult::AlreadySo));
     let blocks = |reason: HeldReason| match reason {
         HeldReason::ProviderGap | HeldReason::RolloutWaiting | HeldReason::MassDestroy => true,
         // These stay until the spec changes again, and the rest of the commit is in force all the same.
@@ -555,9 +558,8 @@ async fn read_status(source: &Source, branch: &str) -> Result<Option<StatusFile>
         })
         .await?;
     let Some(bytes) = bytes else { return Ok(None) };
-    let status: StatusFile = serde_yaml::from_slice(&bytes).map_err(|error| ControlError::Status {
-        branch: branch.to_owned(),
-        message: error.to_string(),
+    let status: StatusFile = serde_yaml::from_slice(&bytes).map_err(|error| {
+        ControlError::Status { branch: branch.to_owned(), message: error.to_string() }
     })?;
     Ok(Some(status))
 }
@@ -567,7 +569,7 @@ async fn read_status(source: &Source, branch: &str) -> Result<Option<StatusFile>
 /// # Errors
 /// [`ControlError`] when it cannot be reached or read.
 pub async fn published_status(setup: &Setup) -> Result<Option<StatusFile>, ControlError> {
-    let dir = source::mirror_dir(Path::new(&setup.config.state_dir));
+    let dir = source::mirror_dir(&setup.config.state_dir);
     let mirror = Mirror::open(&dir, setup.remote.clone())?;
     let repository = &setup.config.repository;
     let source = Source::new(mirror, repository.branch.clone(), repository.path.clone());

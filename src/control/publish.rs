@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,7 +29,8 @@ type InFlight = JoinHandle<(StatusWriter, Result<Published, GitError>)>;
 /// What waits to be published, and who publishes it.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    writer: Option<StatusWriter>,
+    // Behind a lock only so that the controller can be looked at from several threads.
+    writer: Mutex<Option<StatusWriter>>,
     in_flight: Option<(InFlight, Batch)>,
     journal: Journal,
     lines: VecDeque<HistoryLine>,
@@ -62,7 +64,7 @@ impl Publisher {
         // A line cut short by a crash must not be continued by the next one.
         journal.replace(&Vec::from(lines.clone()))?;
         Ok(Self {
-            writer: Some(writer),
+            writer: Mutex::new(Some(writer)),
             in_flight: None,
             journal,
             lines,
@@ -115,6 +117,10 @@ impl Publisher {
         self.in_flight.is_some()
     }
 
+    fn writer_mut(&mut self) -> &mut Option<StatusWriter> {
+        self.writer.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn has_news(&self) -> bool {
         !self.lines.is_empty()
             || self.plan.is_some()
@@ -144,13 +150,14 @@ impl Publisher {
         if !self.has_news() {
             return;
         }
-        let Some(mut writer) = self.writer.take() else { return };
+        let Some(mut writer) = self.writer_mut().take() else { return };
         let count = self.lines.len().min(LINES_PER_COMMIT_MAX);
         let (edits, batch) = self.edits(count);
         let message = self.message(count);
         let task = tokio::task::spawn_blocking(move || {
             let mut jitter = fastrand::f64;
-            let result = writer.publish(&edits, &message, now, &mut jitter, &mut std::thread::sleep);
+            let result =
+                writer.publish(&edits, &message, now, &mut jitter, &mut std::thread::sleep);
             (writer, result)
         });
         self.in_flight = Some((task, batch));
@@ -162,14 +169,18 @@ impl Publisher {
         for line in self.lines.iter().take(count) {
             // A history line is plain data: turning it into JSON cannot fail.
             let text = serde_json::to_string(line).unwrap_or_default();
-            by_day.entry(record::history_stem(line.time)).or_default().push((line.id.clone(), text));
+            by_day
+                .entry(record::history_stem(line.time))
+                .or_default()
+                .push((line.id.clone(), text));
         }
         let mut edits: Vec<Edit> = by_day
             .into_iter()
             .map(|(path_stem, lines)| Edit::Append { path_stem, lines })
             .collect();
         let status = self.status.clone();
-        if let Some(content) = status.as_ref().and_then(|status| serde_yaml::to_string(status).ok()) {
+        if let Some(content) = status.as_ref().and_then(|status| serde_yaml::to_string(status).ok())
+        {
             edits.push(Edit::Put {
                 path: record::STATUS_PATH.to_owned(),
                 content: content.into_bytes(),
@@ -189,7 +200,10 @@ impl Publisher {
                 format!("{} {} → {} ({})", line.target, line.from, line.to, line.reason)
             }
             None => self.status.as_ref().map_or("status".to_owned(), |status| {
-                format!("status {}", serde_json::to_string(&status.health).unwrap_or_default().replace('"', ""))
+                format!(
+                    "status {}",
+                    serde_json::to_string(&status.health).unwrap_or_default().replace('"', "")
+                )
             }),
         };
         let more = match count {
@@ -204,7 +218,11 @@ impl Publisher {
     }
 
     /// Takes the result of a push that has ended; `wait` also waits for one that has not.
-    pub(super) async fn finish(&mut self, now: Timestamp, wait: bool) -> Option<Result<(), GitError>> {
+    pub(super) async fn finish(
+        &mut self,
+        now: Timestamp,
+        wait: bool,
+    ) -> Option<Result<(), GitError>> {
         let is_done = self.in_flight.as_ref().is_some_and(|(task, _)| wait || task.is_finished());
         if !is_done {
             return None;
@@ -214,10 +232,10 @@ impl Publisher {
             Ok(ended) => ended,
             Err(error) => {
                 // The writer went down with its thread; only a restart brings a new one.
-                return Some(Err(GitError::interrupted(&error.to_string())));
+                return Some(Err(GitError::Interrupted(error.to_string())));
             }
         };
-        self.writer = Some(writer);
+        *self.writer_mut() = Some(writer);
         Some(match result {
             Ok(published) => {
                 self.failures = 0;
@@ -232,9 +250,8 @@ impl Publisher {
                 Ok(())
             }
             Err(error) => {
-                let pause = RETRY_PAUSE_MIN
-                    .saturating_mul(1 << self.failures.min(8))
-                    .min(RETRY_PAUSE_MAX);
+                let pause =
+                    RETRY_PAUSE_MIN.saturating_mul(1 << self.failures.min(8)).min(RETRY_PAUSE_MAX);
                 self.failures = self.failures.saturating_add(1);
                 self.retry_at = now.checked_add(pause).ok();
                 Err(error)
@@ -263,7 +280,7 @@ impl Publisher {
         if let Some(result) = self.finish(now, true).await {
             result?;
         }
-        while self.has_news() && self.writer.is_some() {
+        while self.has_news() && self.writer_mut().is_some() {
             self.start(now);
             if let Some(result) = self.finish(now, true).await {
                 result?;
@@ -274,7 +291,7 @@ impl Publisher {
 
     /// Takes rotated credentials into use with the next push.
     pub(super) fn set_remote(&mut self, remote: crate::git::Remote) {
-        if let Some(writer) = &mut self.writer {
+        if let Some(writer) = self.writer_mut() {
             writer.set_remote(remote);
         }
     }

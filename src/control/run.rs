@@ -117,7 +117,9 @@ pub async fn run(
     tracing::info!("shutting down: publishing what is left");
     match tokio::time::timeout(LAST_PUSH_MAX, controller.flush()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "history stays in the journal until the next start"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "history stays in the journal until the next start")
+        }
         Err(_) => tracing::warn!("the last push takes too long; history stays in the journal"),
     }
     Ok(())
@@ -176,7 +178,9 @@ async fn reload(controller: &mut Controller, reload: &Reload) {
     };
     match result {
         Ok(()) => tracing::info!("the changed configuration is in use"),
-        Err(error) => tracing::error!(error, "the changed configuration is refused; the old one stays in use"),
+        Err(error) => {
+            tracing::error!(error, "the changed configuration is refused; the old one stays in use")
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a configuration to the parts of a controller: providers, remotes, secrets.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::apply::Secrets;
 use crate::config::secrets::SecretSource;
 use crate::config::{Config, Credentials, SecretRef};
-use crate::git::{Auth, RepoUrl, Remote};
+use crate::git::{Auth, Remote, RepoUrl};
 use crate::model::{Catalogue, OwnerId, Secret, SecretName};
 use crate::providers::registry::{self, Providers};
 
@@ -94,9 +94,9 @@ impl Setup {
         let url = RepoUrl::parse(&repository.url).map_err(|e| SetupError::Url(e.to_string()))?;
         let owner = owner(&config, &url)?;
         let remote = |credentials: Option<&Credentials>, key| {
-            let mut remote = Remote::new(url.clone())
-                .with_auth(auth(credentials, source.as_ref(), key)?);
-            remote.ca_file = repository.ca_file.as_ref().map(PathBuf::from);
+            let mut remote =
+                Remote::new(url.clone()).with_auth(auth(credentials, source.as_ref(), key)?);
+            remote.ca_file = repository.ca_file.clone();
             remote.proxy.clone_from(&repository.proxy);
             remote.connect_timeout = GIT_CONNECT_TIMEOUT;
             remote.io_timeout = GIT_IO_TIMEOUT;
@@ -107,16 +107,25 @@ impl Setup {
             Some(credentials) => remote(Some(credentials), "status.credentials")?,
             None => read.clone(),
         };
-        let (providers, catalogue) = registry::build(&config.providers, exe)
-            .map_err(|(name, message)| SetupError::Provider { name: name.to_string(), message })
-            .map(|providers| {
-                let catalogue = config.catalogue(
-                    providers.iter().map(|(n, p)| (n.clone(), p.about().clone())).collect(),
-                );
-                (providers, catalogue)
-            })?;
+        let credential = |text: &str| {
+            let reference = SecretRef::parse(text).map_err(|error| error.to_string())?;
+            crate::config::secrets::resolve(&reference, source.as_ref())
+                .map_err(|error| error.to_string())
+        };
+        let providers = registry::build(&config.providers, exe, &credential)
+            .map_err(|(name, message)| SetupError::Provider { name: name.to_string(), message })?;
+        let abouts = providers.iter().map(|(name, p)| (name.clone(), p.about().clone())).collect();
+        let catalogue = config.catalogue(abouts);
         let secrets = Arc::new(ConfiguredSecrets { names: config.secrets.clone(), source });
-        Ok(Self { remote: read, status_remote: write, owner, providers, catalogue, secrets, config })
+        Ok(Self {
+            remote: read,
+            status_remote: write,
+            owner,
+            providers,
+            catalogue,
+            secrets,
+            config,
+        })
     }
 }
 
@@ -124,8 +133,7 @@ fn owner(config: &Config, url: &RepoUrl) -> Result<OwnerId, SetupError> {
     if let Some(owner) = &config.owner {
         return Ok(owner.clone());
     }
-    let identity =
-        format!("{url}\n{}\n{}", config.repository.branch, config.repository.path);
+    let identity = format!("{url}\n{}\n{}", config.repository.branch, config.repository.path);
     let digest = Sha256::digest(identity.as_bytes());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("t{}", hex.get(..OWNER_DIGITS).unwrap_or(&hex));
@@ -152,9 +160,9 @@ fn auth(
         }
         Some(Credentials::SshKey { key: ssh_key, known_hosts }) => Auth::SshKey {
             key: resolve(ssh_key)?,
-            known_hosts: source.read(Path::new(known_hosts)).map_err(|error| SetupError::File {
+            known_hosts: source.read(known_hosts).map_err(|error| SetupError::File {
                 key,
-                path: known_hosts.clone(),
+                path: known_hosts.display().to_string(),
                 message: error.to_string(),
             })?,
         },

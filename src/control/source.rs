@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::git::{GitError, Mirror};
-use crate::model::{Catalogue, CommitId, Diagnostic, ServiceId, Severity, Sources, Spec, TemplateHash};
+use crate::model::{
+    Catalogue, CommitId, Diagnostic, ServiceId, Severity, Sources, Spec, TemplateHash,
+};
 use crate::record::Refused;
 use crate::{plan, spec};
 
@@ -102,7 +104,7 @@ impl Source {
             work(&mut mirror)
         })
         .await
-        .unwrap_or_else(|error| Err(GitError::interrupted(&error.to_string())))
+        .unwrap_or_else(|error| Err(GitError::Interrupted(error.to_string())))
     }
 
     /// The head of the spec branch on the server: one ref advertisement and nothing else.

@@ -23,18 +23,20 @@ impl FileWatch {
         let folders: BTreeSet<PathBuf> =
             names.iter().filter_map(|file| file.parent().map(Path::to_path_buf)).collect();
         let watched = names.clone();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            let is_change = event.kind.is_modify() || event.kind.is_create() || event.kind.is_remove();
-            // Kubernetes mounts swap a `..data` link beside the file instead of the file itself.
-            let is_ours = event.paths.iter().any(|path| {
-                watched.contains(path) || path.file_name().is_some_and(|name| name == "..data")
-            });
-            if is_change && is_ours {
-                // A full queue already holds an event that will make the controller look.
-                let _queued = events.try_send(Event::ConfigurationChanged);
-            }
-        })?;
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let Ok(event) = event else { return };
+                let is_change =
+                    event.kind.is_modify() || event.kind.is_create() || event.kind.is_remove();
+                // Kubernetes mounts swap a `..data` link beside the file instead of the file itself.
+                let is_ours = event.paths.iter().any(|path| {
+                    watched.contains(path) || path.file_name().is_some_and(|name| name == "..data")
+                });
+                if is_change && is_ours {
+                    // A full queue already holds an event that will make the controller look.
+                    let _queued = events.try_send(Event::ConfigurationChanged);
+                }
+            })?;
         for folder in folders {
             watcher.watch(&folder, RecursiveMode::NonRecursive)?;
         }

@@ -12,6 +12,9 @@ pub enum GitError {
     /// The address is not allowed.
     #[error(transparent)]
     Url(#[from] UrlError),
+    /// The thread that did the work went down.
+    #[error("git work was interrupted: {0}")]
+    Interrupted(String),
     /// libgit2 would not start.
     #[error("git library not set up: {0}")]
     Setup(String),
@@ -241,7 +244,10 @@ impl GitError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Network { .. } | Self::Rejected { .. } => true,
+            Self::Timeout { .. }
+            | Self::Network { .. }
+            | Self::Rejected { .. }
+            | Self::Interrupted(_) => true,
             Self::Storage { source, .. } => source.code() == ErrorCode::Locked,
             Self::Url(_)
             | Self::Setup(_)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use git2::Oid;
 
 use super::bare::{Bare, Sharing, check_branch, commit_id, oid};
+use super::error::Purpose;
 use super::read::{self, Kind};
 use super::{GitError, Remote, housekeeping, session};
 use crate::model::{CommitId, Sources};
@@ -27,6 +28,11 @@ impl Advertisement {
     #[must_use]
     pub fn branch(&self, name: &str) -> Option<&CommitId> {
         self.refs.get(&format!("refs/heads/{name}"))
+    }
+
+    /// The names of all branches.
+    pub fn branches(&self) -> impl Iterator<Item = &str> {
+        self.refs.keys().filter_map(|name| name.strip_prefix("refs/heads/"))
     }
 }
 
@@ -101,7 +107,7 @@ impl Mirror {
     /// The remote cannot be reached or refuses.
     pub fn advertise(&self) -> Result<Advertisement, GitError> {
         let mut refs = BTreeMap::new();
-        for (name, id) in session::list(&self.bare.repository, &self.remote)? {
+        for (name, id) in session::list(&self.bare.repository, &self.remote, Purpose::Read)? {
             // `^{}` names the commit behind a tag object; the tag's own line is there too.
             if name.starts_with("refs/") && !name.ends_with("^{}") {
                 refs.insert(name, commit_id(id)?);

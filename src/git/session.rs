@@ -153,20 +153,22 @@ fn proxy(remote: &Remote) -> ProxyOptions<'_> {
     options
 }
 
-/// Asks for the remote's refs, and for nothing else.
+/// Asks for the remote's refs, and for nothing else; as one who means to read, or to write.
 pub(super) fn list(
     repository: &Repository,
     remote: &Remote,
+    purpose: Purpose,
 ) -> Result<Vec<(String, Oid)>, GitError> {
     let _permit = global::permit(remote)?;
-    let session = Session::new(remote, Purpose::Read);
+    let session = Session::new(remote, purpose);
+    let direction = match purpose {
+        Purpose::Read => Direction::Fetch,
+        Purpose::Write => Direction::Push,
+    };
     let run = || -> Result<Vec<(String, Oid)>, git2::Error> {
         let mut handle = repository.remote_anonymous(&remote.url.to_string())?;
-        let connection = handle.connect_auth(
-            Direction::Fetch,
-            Some(session.callbacks()),
-            Some(proxy(remote)),
-        )?;
+        let connection =
+            handle.connect_auth(direction, Some(session.callbacks()), Some(proxy(remote)))?;
         Ok(connection.list()?.iter().map(|head| (head.name().to_owned(), head.oid())).collect())
     };
     run().map_err(|error| session.explain(&error))

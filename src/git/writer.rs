@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::bare::{Bare, Sharing, check_branch, commit_id};
 use super::edit::{self, KeyIndex};
+use super::error::Purpose;
 use super::mirror::{read_blob, tracking};
 use super::session::{self, Pushed};
 use super::{Edit, GitError, Remote, housekeeping, local_push};
@@ -101,6 +102,14 @@ impl StatusWriter {
             index: KeyIndex::default(),
             commits_since_housekeeping: 0,
         })
+    }
+
+    /// Whether the remote would let this writer push: asks for the refs as one who means to. Pushes nothing.
+    ///
+    /// # Errors
+    /// The remote cannot be reached or refuses.
+    pub fn check_access(&self) -> Result<(), GitError> {
+        session::list(&self.bare.repository, &self.remote, Purpose::Write).map(drop)
     }
 
     /// Where the clone that was there is now, when it was broken and this one is new.

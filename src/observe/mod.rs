@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _};
 
-use crate::model::{Gap, Observed, ProviderName, Region, Regions, Spec};
+use crate::model::{Gap, Observed, ProviderName, Region, Regions, Replica, Spec};
 use crate::providers::registry::Providers;
 use crate::providers::{Ctx, Provider};
 
@@ -44,20 +45,26 @@ pub fn scope(
     scope
 }
 
+/// What became of reading one region.
+type Read = (ProviderName, Region, Result<Vec<Replica>, String>);
+
 /// Reads all of the scope. Infallible: see the module.
 pub async fn collect(
     ctx: &Ctx,
     providers: &Providers,
     scope: &BTreeMap<ProviderName, BTreeSet<Region>>,
 ) -> Observed {
-    let places = scope.iter().flat_map(|(name, regions)| regions.iter().map(move |r| (name, r)));
-    let reads =
-        places.filter_map(|(name, region)| {
-            let provider = providers.get(name)?;
-            Some(async move {
+    // Boxed, because the compiler cannot see through borrowing futures made in a closure.
+    let mut reads: Vec<BoxFuture<'_, Read>> = Vec::new();
+    for (name, regions) in scope {
+        let Some(provider) = providers.get(name) else { continue };
+        for region in regions {
+            let read = async move {
                 (name.clone(), region.clone(), read(ctx, provider.as_ref(), region).await)
-            })
-        });
+            };
+            reads.push(read.boxed());
+        }
+    }
     let results: Vec<_> =
         futures_util::stream::iter(reads).buffer_unordered(READS_MAX).collect().await;
     let mut observed = Observed { at: ctx.now, replicas: Vec::new(), gaps: Vec::new() };
@@ -72,11 +79,7 @@ pub async fn collect(
     observed
 }
 
-async fn read(
-    ctx: &Ctx,
-    provider: &dyn Provider,
-    region: &Region,
-) -> Result<Vec<crate::model::Replica>, String> {
+async fn read(ctx: &Ctx, provider: &dyn Provider, region: &Region) -> Result<Vec<Replica>, String> {
     let about = provider.about();
     if !about.regions.serves(region) {
         return Err(format!("the provider does not serve region `{region}`"));

@@ -4,11 +4,68 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Provider;
 use super::docker::DockerProvider;
 use super::process::ProcessProvider;
-use super::{Provider, ProviderError};
-use crate::model::ProviderName;
-use crate::providers::config::ProviderConfig;
+use crate::config::ProviderConfig;
+use crate::model::{ProviderName, Secret};
 
 /// The configured providers, by name.
 pub type Providers = BTreeMap<ProviderName, Arc<dyn Provider>>;
+
+/// Gives the value of a credential reference of the configuration, or says why not.
+pub type ResolveCredential<'a> = &'a dyn Fn(&str) -> Result<Secret, String>;
+
+/// Makes the configured providers; connects to nothing. `exe` is this program, for providers that start
+/// it again.
+///
+/// # Errors
+/// The name of the provider whose configuration is not usable, and what is wrong with it.
+pub fn build(
+    configs: &BTreeMap<ProviderName, ProviderConfig>,
+    exe: &Path,
+    resolve: ResolveCredential<'_>,
+) -> Result<Providers, (ProviderName, String)> {
+    configs
+        .iter()
+        .map(|(name, config)| match one(name, config, exe, resolve) {
+            Ok(provider) => Ok((name.clone(), provider)),
+            Err(message) => Err((name.clone(), message)),
+        })
+        .collect()
+}
+
+fn one(
+    name: &ProviderName,
+    config: &ProviderConfig,
+    exe: &Path,
+    resolve: ResolveCredential<'_>,
+) -> Result<Arc<dyn Provider>, String> {
+    Ok(match config {
+        ProviderConfig::Process(config) => Arc::new(
+            ProcessProvider::new(name.clone(), config, exe.to_owned())
+                .map_err(|error| error.to_string())?,
+        ),
+        ProviderConfig::Docker(config) => {
+            let passwords: BTreeMap<String, Secret> = config
+                .registries
+                .iter()
+                .map(|(registry, login)| Ok((registry.clone(), resolve(&login.password_ref)?)))
+                .collect::<Result<_, String>>()?;
+            let provider = DockerProvider::new(name.clone(), config, &passwords);
+            Arc::new(provider.map_err(|error| error.message)?)
+        }
+        #[cfg(feature = "testing")]
+        ProviderConfig::Fake(config) => {
+            use crate::model::Regions;
+            let regions: std::collections::BTreeSet<_> = config
+                .regions
+                .iter()
+                .map(|region| region.as_str().try_into().map_err(|e| format!("{e}")))
+                .collect::<Result<_, String>>()?;
+            let regions = if regions.is_empty() { Regions::Any } else { Regions::Only(regions) };
+            let dir = std::path::PathBuf::from(&config.dir);
+            Arc::new(super::testing::FakeProvider::in_dir(name.clone(), dir, regions))
+        }
+    })
+}

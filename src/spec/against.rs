@@ -87,7 +87,8 @@ impl Against<'_, '_, '_> {
         for (index, region) in regions.unwrap_or_default().iter().enumerate() {
             let name = region.name.0.as_str();
             if !served.contains(&name) {
-                let message = format!("the provider `{provider}` does not serve the region `{name}`");
+                let message =
+                    format!("the provider `{provider}` does not serve the region `{name}`");
                 let help = help_of(name, &served, "it serves")
                     .unwrap_or_else(|| "it serves many others: see its configuration".to_owned());
                 let at = format!("/scale/regions/{index}/name");
@@ -226,5 +227,9 @@ impl Against<'_, '_, '_> {
 }
 
 fn replicas(count: u64) -> String {
-    if count == u64::from(Count(1).0) { "1 replica".to_owned() } else { format!("{count} replicas") }
+    if count == u64::from(Count(1).0) {
+        "1 replica".to_owned()
+    } else {
+        format!("{count} replicas")
+    }
 }

@@ -77,7 +77,8 @@ fn bounds_order(
 ) {
     let Bounds { min, desired, max } = bounds;
     let key = if raw.desired.is_some() { "desired" } else { "min" };
-    let help = format!("`min <= desired <= max` must hold; here they are {min}, {desired} and {max}");
+    let help =
+        format!("`min <= desired <= max` must hold; here they are {min}, {desired} and {max}");
     if min > desired {
         let message = format!("`desired` is {desired}, less than `min`, which is {min}");
         let at = format!("{pointer}/{key}");
@@ -113,12 +114,7 @@ fn scalable(raw: &raw::Service, place: &Place, findings: &mut Findings<'_>) {
     }
 }
 
-fn policy_choice(
-    raw: &raw::Service,
-    place: &Place,
-    known: &Known,
-    findings: &mut Findings<'_>,
-) {
+fn policy_choice(raw: &raw::Service, place: &Place, known: &Known, findings: &mut Findings<'_>) {
     let choice = raw.scale.as_ref().and_then(|scale| scale.policy.as_ref());
     match choice {
         Some(Value::String(name)) if known.policies_complete && !known.policies.contains(name) => {
@@ -200,12 +196,7 @@ fn health(template: &raw::Template, place: &Place, findings: &mut Findings<'_>) 
 }
 
 /// The guardrail: replicas on one host would fight over a port that is the same for all of them.
-fn fixed_ports(
-    raw: &raw::Service,
-    service: &Service,
-    place: &Place,
-    findings: &mut Findings<'_>,
-) {
+fn fixed_ports(raw: &raw::Service, service: &Service, place: &Place, findings: &mut Findings<'_>) {
     let Some(template) = &raw.template else { return };
     let Some(region) = most(service) else { return };
     for (index, port) in template.ports.iter().flatten().enumerate() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::raw::{self, DurationText};
 use super::formats;
+use super::raw::{self, DurationText};
 use crate::model::{
     Autoscale, Bounds, Count, CpuShare, DnsRecord, DriftMode, EnvValue, Guard, Health, HealthProbe,
     LoadBalancing, MemoryBytes, Policy, PolicyChoice, PolicyName, Port, ProviderName, Region,
@@ -33,7 +33,10 @@ pub(super) fn service(id: ServiceId, raw: &raw::Service) -> Service {
         id,
         display_name: raw.display_name.clone(),
         description: raw.description.clone(),
-        provider: raw.provider.as_ref().and_then(|name| ProviderName::try_from(name.0.as_str()).ok()),
+        provider: raw
+            .provider
+            .as_ref()
+            .and_then(|name| ProviderName::try_from(name.0.as_str()).ok()),
         scalable: raw.scalable.unwrap_or(many),
         scale,
         template: raw.template.as_ref().map(template),
@@ -89,9 +92,7 @@ fn region(raw: &raw::RegionScale) -> Option<(Region, RegionScale)> {
 
 fn policy(raw: &Value) -> Option<PolicyChoice> {
     match raw {
-        Value::String(name) => {
-            PolicyName::try_from(name.as_str()).ok().map(PolicyChoice::Named)
-        }
+        Value::String(name) => PolicyName::try_from(name.as_str()).ok().map(PolicyChoice::Named),
         Value::Object(_) => Some(PolicyChoice::Inline(Policy { document: raw.clone() })),
         _ => None,
     }
@@ -133,10 +134,7 @@ fn port(raw: &raw::Port) -> Port {
 }
 
 fn resources(raw: &raw::Resources) -> Resources {
-    Resources {
-        cpu: raw.cpu.as_ref().and_then(cpu),
-        memory: raw.memory.as_ref().and_then(memory),
-    }
+    Resources { cpu: raw.cpu.as_ref().and_then(cpu), memory: raw.memory.as_ref().and_then(memory) }
 }
 
 fn cpu(raw: &Value) -> Option<CpuShare> {

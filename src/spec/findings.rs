@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::codes;
-use super::yaml::{Kind, Node, Span};
+use super::yaml::{Fault, Kind, Node, Span};
 use crate::model::{Code, Diagnostic, Position, Severity};
 
 /// Findings of one file that are worth listing: more than anyone fixes at once, and a bound on the work that
@@ -48,11 +48,24 @@ impl<'a> Findings<'a> {
 
     /// Whether there is room for more.
     pub(crate) fn is_full(&self) -> bool {
-        self.list.len() >= FINDINGS_MAX
+        self.list.len() > FINDINGS_MAX
     }
 
     pub(crate) fn len(&self) -> usize {
         self.list.len()
+    }
+
+    /// Adds what is wrong with the text itself.
+    pub(crate) fn faults(&mut self, faults: &[Fault]) {
+        for fault in faults {
+            self.push(Finding {
+                code: fault.code,
+                severity: Severity::Error,
+                message: fault.message.clone(),
+                span: fault.span,
+                help: fault.help.clone(),
+            });
+        }
     }
 
     pub(crate) fn push(&mut self, finding: Finding) {
@@ -117,7 +130,9 @@ impl<'a> Findings<'a> {
             out.push(Diagnostic {
                 code: codes::TOO_MANY_FINDINGS,
                 severity: Severity::Error,
-                message: format!("there are more than {FINDINGS_MAX} findings; the rest is not shown"),
+                message: format!(
+                    "there are more than {FINDINGS_MAX} findings; the rest is not shown"
+                ),
                 position: Some(last),
                 help: Some("correct the ones before and check again".to_owned()),
             });

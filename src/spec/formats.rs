@@ -3,9 +3,7 @@
 //! Editors know the pattern beside each format; the function is what decides, and its message is what the
 //! user reads.
 
-use crate::model::{
-    Code, CpuShare, MemoryBytes, PolicyName, Region, SecretName, parse_duration,
-};
+use crate::model::{Code, CpuShare, MemoryBytes, PolicyName, Region, SecretName, parse_duration};
 
 use super::codes;
 
@@ -15,6 +13,18 @@ pub(crate) struct Format {
     pub(crate) name: &'static str,
     pub(crate) code: Code,
     pub(crate) check: fn(&str) -> Result<(), String>,
+    /// Whether what stands there may be a secret by mistake.
+    pub(crate) is_secret: bool,
+}
+
+impl Format {
+    pub(crate) const fn new(
+        name: &'static str,
+        code: Code,
+        check: fn(&str) -> Result<(), String>,
+    ) -> Self {
+        Self { name, code, check, is_secret: false }
+    }
 }
 
 /// Declares a text type for the raw documents: a string in the schema, with format, pattern and examples.
@@ -48,16 +58,16 @@ pub(crate) use text_type;
 
 /// The formats of the spec.
 pub(crate) const SPEC: &[Format] = &[
-    Format { name: "tidegate-duration", code: codes::BAD_DURATION, check: duration },
-    Format { name: "tidegate-cpu", code: codes::BAD_QUANTITY, check: |t| cpu(t).map(drop) },
-    Format { name: "tidegate-memory", code: codes::BAD_QUANTITY, check: |t| memory(t).map(drop) },
-    Format { name: "tidegate-env-name", code: codes::BAD_ENV_NAME, check: env_name },
-    Format { name: "tidegate-label", code: codes::BAD_FORMAT, check: label },
-    Format { name: "tidegate-name", code: codes::BAD_FORMAT, check: name },
-    Format { name: "tidegate-secret-name", code: codes::BAD_FORMAT, check: secret_name },
-    Format { name: "tidegate-instant", code: codes::BAD_FORMAT, check: |t| instant(t).map(drop) },
-    Format { name: "tidegate-percent", code: codes::BAD_FORMAT, check: percent },
-    Format { name: "tidegate-absolute-path", code: codes::BAD_FORMAT, check: url_path },
+    Format::new("tidegate-duration", codes::BAD_DURATION, duration),
+    Format::new("tidegate-cpu", codes::BAD_QUANTITY, |t| cpu(t).map(drop)),
+    Format::new("tidegate-memory", codes::BAD_QUANTITY, |t| memory(t).map(drop)),
+    Format::new("tidegate-env-name", codes::BAD_ENV_NAME, env_name),
+    Format::new("tidegate-label", codes::BAD_FORMAT, label),
+    Format::new("tidegate-name", codes::BAD_FORMAT, name),
+    Format::new("tidegate-secret-name", codes::BAD_FORMAT, secret_name),
+    Format::new("tidegate-instant", codes::BAD_FORMAT, |t| instant(t).map(drop)),
+    Format::new("tidegate-percent", codes::BAD_FORMAT, percent),
+    Format::new("tidegate-absolute-path", codes::BAD_FORMAT, url_path),
 ];
 
 pub(crate) fn duration(text: &str) -> Result<(), String> {
@@ -79,7 +89,9 @@ fn secret_name(text: &str) -> Result<(), String> {
 /// Thousandths of a core from `0.5`, `2` or `500m`.
 pub(crate) fn cpu(text: &str) -> Result<CpuShare, String> {
     let bad = || {
-        format!("`{text}` is not a share of processor cores: write `0.5`, `2` or `500m`, above zero")
+        format!(
+            "`{text}` is not a share of processor cores: write `0.5`, `2` or `500m`, above zero"
+        )
     };
     let millicores = match text.strip_suffix('m') {
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
@@ -111,9 +123,8 @@ pub(crate) fn cpu_cores(cores: f64) -> Option<CpuShare> {
 
 /// Bytes from `512Mi`, `1Gi`, `1G` or `1048576`.
 pub(crate) fn memory(text: &str) -> Result<MemoryBytes, String> {
-    let bad = || {
-        format!("`{text}` is not an amount of memory: write `512Mi`, `1Gi` or `1G`, above zero")
-    };
+    let bad =
+        || format!("`{text}` is not an amount of memory: write `512Mi`, `1Gi` or `1G`, above zero");
     let digits = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit {

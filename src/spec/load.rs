@@ -1,14 +1,14 @@
 //! The order of things: parse every file, check every document against its schema, then check what all of
 //! them mean together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::findings::{Findings, Part, sort};
 use super::schema::{self, ALIASES, Checker};
-use super::yaml::{Entry, Kind, Node, Span, codes_of_syntax, parse};
+use super::yaml::{Entry, Fault, Kind, Node, Span, codes_of_syntax, parse};
 use super::{Loaded, against, check, codes, convert, policy, raw, violations};
 use crate::model::{
     Catalogue, Guard, PolicyName, Service, ServiceId, Severity, SourceFile, Sources, Spec,
@@ -39,7 +39,7 @@ struct File<'a> {
     role: Role,
     root: Option<Node>,
     value: Value,
-    faults: Vec<super::yaml::Fault>,
+    faults: Vec<Fault>,
     readable: bool,
 }
 
@@ -60,7 +60,7 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Known {
     /// Names of all policies, also of those with findings.
-    pub(super) policies: Vec<String>,
+    pub(super) policies: BTreeSet<String>,
     /// Whether every policy document could be read: only then is a name certainly unknown.
     pub(super) policies_complete: bool,
 }
@@ -108,7 +108,7 @@ fn read(sources: &Sources) -> Vec<File<'_>> {
 }
 
 /// Turns accepted spellings into the ones of the schema, and empty lists of the document into absent ones.
-fn normalise(root: &mut Node, role: Role, faults: &mut Vec<super::yaml::Fault>) {
+fn normalise(root: &mut Node, role: Role, faults: &mut Vec<Fault>) {
     match role {
         Role::Policy => {}
         Role::Service => normalise_service(root, faults),
@@ -124,7 +124,7 @@ fn normalise(root: &mut Node, role: Role, faults: &mut Vec<super::yaml::Fault>) 
     }
 }
 
-fn normalise_service(service: &mut Node, faults: &mut Vec<super::yaml::Fault>) {
+fn normalise_service(service: &mut Node, faults: &mut Vec<Fault>) {
     inside(service, "scale", |scale| {
         rename(scale, "Scale", faults);
         each_item(scale, "regions", |region| rename(region, "RegionScale", faults));
@@ -151,13 +151,13 @@ fn each_item(node: &mut Node, key: &str, act: impl FnMut(&mut Node)) {
     });
 }
 
-fn rename(node: &mut Node, definition: &str, faults: &mut Vec<super::yaml::Fault>) {
+fn rename(node: &mut Node, definition: &str, faults: &mut Vec<Fault>) {
     let Kind::Map(entries) = &mut node.kind else { return };
     for (_, alias, key) in ALIASES.iter().filter(|(place, _, _)| *place == definition) {
         let canonical = entries.iter().any(|entry| entry.key == *key);
         let Some(entry) = entries.iter_mut().find(|entry| entry.key == *alias) else { continue };
         if canonical {
-            faults.push(super::yaml::Fault {
+            faults.push(Fault {
                 code: codes::DUPLICATE_KEY,
                 span: entry.key_span,
                 message: format!("`{alias}` is another spelling of `{key}`, which stands here too"),
@@ -171,27 +171,13 @@ fn rename(node: &mut Node, definition: &str, faults: &mut Vec<super::yaml::Fault
 
 /// Keeps the first of the entries with one key: the duplicate is reported already.
 fn remove_duplicates(entries: &mut Vec<Entry>) {
-    let mut kept: Vec<String> = Vec::with_capacity(entries.len());
-    entries.retain(|entry| {
-        let first = !kept.contains(&entry.key);
-        if first {
-            kept.push(entry.key.clone());
-        }
-        first
-    });
+    let mut kept: HashSet<String> = HashSet::with_capacity(entries.len());
+    entries.retain(|entry| kept.insert(entry.key.clone()));
 }
 
 /// Faults of the text, and violations of the schema.
 fn check_file(file: &File<'_>, findings: &mut Findings<'_>, service_files: bool) {
-    for fault in &file.faults {
-        findings.push(super::findings::Finding {
-            code: fault.code,
-            severity: Severity::Error,
-            message: fault.message.clone(),
-            span: fault.span,
-            help: fault.help.clone(),
-        });
-    }
+    findings.faults(&file.faults);
     if !file.readable {
         return;
     }
@@ -256,7 +242,8 @@ fn policies(files: &[File<'_>], findings: &mut [Findings<'_>], spec: &mut Spec) 
         policy::check(document, &place, findings);
         let Some(name) = document.get("name").and_then(Value::as_str) else { continue };
         if let Some(file) = first.get(name) {
-            let message = format!("there is already a policy `{name}`{}", in_file(files, *file));
+            let message =
+                format!("there is already a policy `{name}`{}", in_file(files, *file, place.file));
             findings.error(
                 codes::DUPLICATE_POLICY,
                 &place.at("/name"),
@@ -290,7 +277,8 @@ fn services(
         };
         let Ok(id) = ServiceId::try_from(raw.id.0.as_str()) else { continue };
         if let Some(file) = first.get(&id) {
-            let message = format!("there is already a service `{id}`{}", in_file(files, *file));
+            let message =
+                format!("there is already a service `{id}`{}", in_file(files, *file, place.file));
             let help = "give one of them another id".to_owned();
             findings.error(codes::DUPLICATE_ID, &place.at("/id"), message, help);
         } else {
@@ -323,8 +311,10 @@ fn guard(files: &[File<'_>]) -> Option<Guard> {
     convert::guard(&raw)
 }
 
-fn in_file(files: &[File<'_>], index: usize) -> String {
-    files.get(index).map(|file| format!(" in {}", file.source.path)).unwrap_or_default()
+/// Where the first of two stands, unless both stand in one file.
+fn in_file(files: &[File<'_>], first: usize, second: usize) -> String {
+    let other = files.get(first).filter(|_| first != second);
+    other.map(|file| format!(" in {}", file.source.path)).unwrap_or_default()
 }
 
 /// Which part of a place a finding about a service as a whole points at.

@@ -13,7 +13,7 @@ pub(crate) mod findings;
 pub(crate) mod formats;
 mod load;
 mod policy;
-mod raw;
+pub(crate) mod raw;
 pub mod render;
 pub(crate) mod schema;
 pub(crate) mod suggest;

@@ -29,7 +29,7 @@ pub fn text(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> Strin
 
 /// Like [`text`], for any files.
 #[must_use]
-pub fn text_of(diagnostics: &[Diagnostic], files: &[&SourceFile], color: bool) -> String {
+pub(crate) fn text_of(diagnostics: &[Diagnostic], files: &[&SourceFile], color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(EXCERPT_CHARS_MAX * 2);
     let mut out = String::new();

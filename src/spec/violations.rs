@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::codes;
 use super::findings::{Findings, Part};
+use super::formats::Format;
 use super::schema::Checker;
 use super::suggest::{help_of, list_of};
 use crate::model::{Code, Severity};
@@ -40,6 +41,10 @@ fn report(checker: &Checker, error: &ValidationError<'_>, findings: &mut Finding
             property_name(checker, error, inner, findings);
         }
         Violated::Pattern { .. } if format_beside(checker, error).is_some() => {}
+        Violated::Type { .. } if let Some(format) = secret_format(checker, error) => {
+            let message = (format.check)("").err().unwrap_or_default();
+            findings.error(format.code, pointer, message, None);
+        }
         kind => {
             let (code, message, help) = describe(checker, error, kind);
             findings.error(code, pointer, message, help);
@@ -60,6 +65,12 @@ fn format_beside<'a>(checker: &'a Checker, error: &ValidationError<'_>) -> Optio
     let format = checker.formats.iter().find(|format| format.name == name)?;
     let text = error.instance().as_str()?;
     (format.check)(text).is_err().then_some(name)
+}
+
+/// The format of a place whose value may be a secret by mistake: no message repeats what stands there.
+fn secret_format<'a>(checker: &'a Checker, error: &ValidationError<'_>) -> Option<&'a Format> {
+    let name = schema_of(checker, error)?.get("format")?.as_str()?;
+    checker.formats.iter().find(|format| format.is_secret && format.name == name)
 }
 
 /// The keys that a place allows, without deprecated spellings.
@@ -128,9 +139,19 @@ fn union(
     let is_here = |inner: &ValidationError<'_>| inner.instance_path().as_str() == pointer;
     let mut constants = Vec::new();
     let mut types = Vec::new();
+    let mut tags: Vec<(&str, Value)> = Vec::new();
     let mut best: Option<(usize, &Vec<ValidationError<'static>>)> = None;
     for branch in context {
         let mut mismatch = false;
+        for inner in branch {
+            if is_tag(inner, pointer) {
+                // Another type of a tagged union.
+                if let Violated::Constant { expected_value } = inner.kind() {
+                    tags.push((inner.instance_path().as_str(), expected_value.as_ref().clone()));
+                }
+                mismatch = true;
+            }
+        }
         for inner in branch.iter().filter(|inner| is_here(inner)) {
             match inner.kind() {
                 Violated::Constant { expected_value } => {
@@ -171,6 +192,15 @@ fn union(
         }
         return;
     }
+    if let Some((at, _)) = tags.first() {
+        let written = error.instance().get(at.rsplit('/').next().unwrap_or_default());
+        let values: Vec<&str> = tags.iter().filter_map(|(_, value)| value.as_str()).collect();
+        let shown = written.map(shown).unwrap_or_default();
+        let help = help_of(written.and_then(Value::as_str).unwrap_or_default(), &values, VALUES);
+        let message = format!("{} cannot be {shown}", place(at));
+        findings.error(codes::UNKNOWN_VALUE, at, message, help);
+        return;
+    }
     if !constants.is_empty() && error.instance().is_string() {
         let (code, message, help) = not_one_of(error, &constants);
         findings.error(code, pointer, message, help);
@@ -198,6 +228,16 @@ fn constants_of(context: &[Vec<ValidationError<'static>>]) -> Vec<Value> {
         }
     }
     constants
+}
+
+/// Begins a list of possible values.
+const VALUES: &str = "the values are";
+
+/// Whether an error says that the tag of a tagged union, a key of the value itself, is another one.
+fn is_tag(error: &ValidationError<'_>, pointer: &str) -> bool {
+    let key = error.instance_path().as_str().strip_prefix(pointer);
+    let is_child = key.is_some_and(|key| key.starts_with('/') && !key[1..].contains('/'));
+    is_child && matches!(error.kind(), Violated::Constant { .. })
 }
 
 type Said = (Code, String, Option<String>);
@@ -240,7 +280,7 @@ fn describe(checker: &Checker, error: &ValidationError<'_>, kind: &Violated) -> 
         }
         Violated::MinLength { .. } => range("is empty".to_owned()),
         Violated::MaxLength { limit } => range(format!("has more than {limit} characters")),
-        Violated::MinItems { limit } => range(format!("needs at least {limit} entries")),
+        Violated::MinItems { limit } => range(format!("needs at least {}", entries(*limit))),
         Violated::MaxItems { limit } => range(format!("has more than {limit} entries")),
         Violated::MinProperties { limit } => range(format!("needs at least {limit} of its keys")),
         Violated::MaxProperties { limit } => range(format!("takes at most {limit} of its keys")),
@@ -250,6 +290,7 @@ fn describe(checker: &Checker, error: &ValidationError<'_>, kind: &Violated) -> 
 
 fn wrong_type(error: &ValidationError<'_>, expected: &str) -> Said {
     let instance = error.instance();
+    let name = place(error.instance_path().as_str());
     let found = match instance.as_ref() {
         Value::Null => "nothing".to_owned(),
         Value::Bool(_) | Value::Number(_) => shown(instance),
@@ -268,7 +309,6 @@ fn wrong_type(error: &ValidationError<'_>, expected: &str) -> Said {
         }
         _ => None,
     };
-    let name = place(error.instance_path().as_str());
     let article = if expected == "true or false" { "" } else { "a " };
     (codes::WRONG_TYPE, format!("{name} must be {article}{expected}; found {found}"), help)
 }
@@ -278,12 +318,12 @@ fn not_one_of(error: &ValidationError<'_>, options: &[Value]) -> Said {
     let texts: Vec<&str> = options.iter().filter_map(Value::as_str).collect();
     if !error.instance().is_string() && !texts.is_empty() {
         let (code, message, help) = wrong_type(error, "text");
-        let listed = list_of(&texts, "the values are");
+        let listed = list_of(&texts, VALUES);
         return (code, message, help.or(listed));
     }
     let written = error.instance().as_str().unwrap_or_default();
     let message = format!("{name} cannot be {}", shown(error.instance()));
-    (codes::UNKNOWN_VALUE, message, help_of(written, &texts, "the values are"))
+    (codes::UNKNOWN_VALUE, message, help_of(written, &texts, VALUES))
 }
 
 fn type_word(kind: &TypeKind) -> String {
@@ -306,6 +346,10 @@ fn type_word(kind: &TypeKind) -> String {
             words.join(" or ")
         }
     }
+}
+
+fn entries(count: u64) -> String {
+    if count == 1 { "one entry".to_owned() } else { format!("{count} entries") }
 }
 
 /// Characters of a value that a message repeats.

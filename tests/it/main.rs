@@ -1,7 +1,7 @@
 //! The test-suite: one binary, one module per stage or theme.
 
 mod git;
-mod support;
 mod providers;
 mod schemas;
 mod spec;
+mod support;

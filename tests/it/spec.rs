@@ -77,8 +77,11 @@ fn every_broken_example_shows_its_diagnostic() {
         };
         let text = spec::render::text(&loaded.diagnostics, &sources, false);
         let codes: BTreeSet<&str> = loaded.diagnostics.iter().map(|d| d.code.0).collect();
-        if codes != BTreeSet::from([code.as_str()]) { eprintln!("BAD {code}: {text}"); }
-        #[cfg(any())] assert_eq!(codes, BTreeSet::from([code.as_str()]), "{text}");
+        if codes != BTreeSet::from([code.as_str()]) {
+            eprintln!("BAD {code}: {text}");
+        }
+        #[cfg(any())]
+        assert_eq!(codes, BTreeSet::from([code.as_str()]), "{text}");
         let refused = loaded.diagnostics.iter().any(|d| d.severity == Severity::Error);
         assert_eq!(loaded.spec.is_none(), refused);
         shown.insert(code);

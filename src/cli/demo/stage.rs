@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::apply::{Clock as _, StopSign, SystemClock};
 use crate::control::run::{EVENTS_MAX, Surroundings};
-use crate::control::{Controller, ControlError, OnProgress, Purpose, Setup};
+use crate::control::{ControlError, Controller, OnProgress, Purpose, Setup};
 use crate::model::Replica;
 use crate::observe;
 use crate::providers::{Call, Ctx};
@@ -50,7 +50,8 @@ impl Stage {
         settings.set_str("user.email", "you@example.com")?;
 
         let config = folder.join("tidegate.yaml");
-        std::fs::write(&config, configuration(folder, &origin)).context("write the configuration")?;
+        std::fs::write(&config, configuration(folder, &origin))
+            .context("write the configuration")?;
         let setup = super::setup_of(&config)?;
         let stage = Self { origin, clone, config, setup };
         stage.push(QUICKSTART, "Declare web with two replicas")?;
@@ -172,7 +173,7 @@ impl Stage {
 fn configuration(folder: &Path, origin: &Path) -> String {
     format!(
         "# The demo's controller. Everything it knows and keeps is in this folder.\n\
-         repository: {{url: \"{origin}\", branch: {BRANCH}, pollInterval: 500ms}}\n\
+         repository: {{url: \"{origin}\", branch: {BRANCH}, pollInterval: 1s}}\n\
          status: {{branch: tidegate/status, batch: 500ms}}\n\
          defaults: {{local: host, infra: host}}\n\
          providers:\n  host: {{type: process, dir: \"{folder}/host\", ports: 20000-20999, region: local}}\n\

@@ -127,7 +127,10 @@ async fn wait_ready(stage: &Stage, count: usize, stop: &StopSign) -> anyhow::Res
             return Ok(replicas);
         }
         if begun.elapsed() > STEP_MAX {
-            bail!("after {STEP_MAX:?} there should be {count} ready replicas; there are: {}", replicas_line(&replicas));
+            bail!(
+                "after {STEP_MAX:?} there should be {count} ready replicas; there are: {}",
+                replicas_line(&replicas)
+            );
         }
         pause(stop).await?;
     }

@@ -89,7 +89,8 @@ impl DockerProvider {
     ) -> Result<Applied, ProviderError> {
         let name = labels::container_name(&ctx.owner, key);
         // A foreign container under our name is not our replica: ours does not exist.
-        let Some(Found { id, labelled: Some(_), .. }) = self.find(ctx, host, key, &name).await? else {
+        let Some(Found { id, labelled: Some(_), .. }) = self.find(ctx, host, key, &name).await?
+        else {
             return Ok(Applied::AlreadySo);
         };
         // From here on by id: the name may pass to another container at any moment.

@@ -178,7 +178,8 @@ fn is_loopback(name: &str) -> bool {
 
 /// Checks what is not about one host alone.
 pub(super) fn check_across_hosts(config: &DockerConfig) -> Result<(), EndpointError> {
-    let is_tcp = |region: &String| config.hosts.get(region).is_some_and(|h| h.starts_with("tcp://"));
+    let is_tcp =
+        |region: &String| config.hosts.get(region).is_some_and(|h| h.starts_with("tcp://"));
     let regions_of = [
         ("tls", config.tls.keys().collect::<Vec<_>>()),
         ("insecureHosts", config.insecure_hosts.iter().collect()),
@@ -222,7 +223,9 @@ mod tests {
         };
         let files = serde_json::json!({"caFile": "ca", "certFile": "cert", "keyFile": "key"});
         ok(serde_json::json!({"hosts": {"iad": "unix:///var/run/docker.sock"}}));
-        ok(serde_json::json!({"hosts": {"iad": "tcp://127.0.0.1:2375", "fra": "tcp://[::1]:2375"}}));
+        ok(
+            serde_json::json!({"hosts": {"iad": "tcp://127.0.0.1:2375", "fra": "tcp://[::1]:2375"}}),
+        );
         ok(serde_json::json!({
             "hosts": {"iad": "tcp://d.example.com:2376"}, "tls": {"iad": files}, "bindAddress": "0.0.0.0"
         }));

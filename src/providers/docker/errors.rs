@@ -74,9 +74,7 @@ impl Failure {
                 Next::Retry { after: None },
                 format!("no answer within {} s", limit.as_secs()),
             ),
-            Self::Unreachable(why) => {
-                (FailureKind::Unavailable, Next::Retry { after: None }, why)
-            }
+            Self::Unreachable(why) => (FailureKind::Unavailable, Next::Retry { after: None }, why),
             Self::Unexpected(why) => (FailureKind::Unexpected, Next::Retry { after: None }, why),
         };
         let what = shorten(&redact(&what, secrets));

@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn reads_an_inspection_of_a_crashed_and_of_a_running_container() {
-        let state = |json: serde_json::Value| serde_json::from_value::<ContainerState>(json).unwrap();
+        let state =
+            |json: serde_json::Value| serde_json::from_value::<ContainerState>(json).unwrap();
         let crashed = state(serde_json::json!({
             "Status": "restarting", "OOMKilled": false, "ExitCode": 137,
             "StartedAt": "2026-11-21T02:02:42.313109616Z", "FinishedAt": "2026-11-21T02:02:43Z"

@@ -106,9 +106,10 @@ impl Host {
     pub(super) async fn list(&self, labels: Vec<String>) -> Result<Vec<ContainerSummary>, Failure> {
         let filters = HashMap::from([("label".to_owned(), labels)]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        self.call(READ_LIMIT, move |client| async move {
-            client.list_containers(Some(options)).await
-        })
+        self.call(
+            READ_LIMIT,
+            move |client| async move { client.list_containers(Some(options)).await },
+        )
         .await
     }
 
@@ -117,8 +118,8 @@ impl Host {
         &self,
         container: &str,
     ) -> Result<Option<ContainerInspectResponse>, Failure> {
-        let found = self
-            .call(READ_LIMIT, |client| async move {
+        let found =
+            self.call(READ_LIMIT, |client| async move {
                 client.inspect_container(container, None).await
             })
             .await;
@@ -129,7 +130,11 @@ impl Host {
     }
 
     /// Creates a container and does not start it.
-    pub(super) async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<String, Failure> {
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<String, Failure> {
         let options = CreateContainerOptionsBuilder::new().name(name).build();
         self.call(CHANGE_LIMIT, move |client| async move {
             client.create_container(Some(options), body).await.map(|created| created.id)
@@ -139,9 +144,10 @@ impl Host {
 
     /// Starts a container; one that runs already is left as it is.
     pub(super) async fn start(&self, container: &str) -> Result<(), Failure> {
-        self.call(CHANGE_LIMIT, |client| async move {
-            client.start_container(container, None).await
-        })
+        self.call(
+            CHANGE_LIMIT,
+            |client| async move { client.start_container(container, None).await },
+        )
         .await
     }
 

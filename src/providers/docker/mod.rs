@@ -20,8 +20,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::config::DockerConfig;
-use self::endpoint::{BIND_DEFAULT, Endpoint};
 pub use self::endpoint::EndpointError;
+use self::endpoint::{BIND_DEFAULT, Endpoint};
 use self::host::Host;
 use self::observe::Memories;
 use self::pull::Login;

@@ -92,7 +92,8 @@ impl DockerProvider {
                 return Some(join(host.name(), port));
             }
             let ports = container.ports.as_deref().unwrap_or_default();
-            let published = ports.iter().find(|p| p.private_port == port && p.public_port.is_some())?;
+            let published =
+                ports.iter().find(|p| p.private_port == port && p.public_port.is_some())?;
             let ip = published.ip.as_deref().unwrap_or_default();
             let name = if matches!(ip, "" | "0.0.0.0" | "::") { host.name() } else { ip };
             Some(join(name, published.public_port?))

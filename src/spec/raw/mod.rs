@@ -6,7 +6,7 @@
 
 mod policy;
 mod template;
-mod texts;
+pub(crate) mod texts;
 mod traffic;
 
 use schemars::JsonSchema;

@@ -94,6 +94,9 @@ impl Builder<'_> {
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| {
                 let start = self.offsets.byte(error.marker().index());
+                if error.info().contains(SCANNER_DEPTH) {
+                    return too_deep(Span { start, end: start });
+                }
                 fatal(
                     codes::BAD_YAML,
                     Span { start, end: start },
@@ -178,12 +181,7 @@ impl Builder<'_> {
     fn begin(&mut self, open: Open, span: Span) -> Step {
         self.count(1, span)?;
         if self.open.len() >= DEPTH_MAX {
-            return Err(fatal(
-                codes::TOO_DEEP,
-                span,
-                format!("lists and mappings are nested more than {DEPTH_MAX} deep here"),
-                None,
-            ));
+            return Err(too_deep(span));
         }
         if self.key_expected() {
             return Err(self.bad_key(span));
@@ -272,6 +270,9 @@ impl Builder<'_> {
 
     /// Merge keys (`<<: *defaults`): what is written out wins, then the first that is merged.
     fn merge(&mut self, entries: &mut Vec<Entry>, merges: Vec<Node>) -> Step {
+        if merges.is_empty() {
+            return Ok(());
+        }
         let mut sources = Vec::new();
         for node in merges {
             match node.kind {
@@ -279,13 +280,13 @@ impl Builder<'_> {
                 _ => sources.push(node),
             }
         }
+        let mut known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
         for source in sources {
             let Kind::Map(merged) = source.kind else {
                 let message = "`<<` takes a mapping, or a list of mappings".to_owned();
                 return Err(fatal(codes::BAD_YAML, source.span, message, None));
             };
-            let known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
-            entries.extend(merged.into_iter().filter(|entry| !known.contains(&entry.key)));
+            entries.extend(merged.into_iter().filter(|entry| known.insert(entry.key.clone())));
         }
         Ok(())
     }
@@ -351,6 +352,14 @@ impl Builder<'_> {
 
 /// Stands for an unquoted `<<` among the keys: no key can be this text, since NUL is refused.
 const MERGE_KEY: &str = "\0<<";
+
+/// What the scanner says when it looks ahead past its own limit of depth, which is above ours.
+const SCANNER_DEPTH: &str = "recursion limit";
+
+fn too_deep(span: Span) -> Box<Fault> {
+    let message = format!("lists and mappings are nested more than {DEPTH_MAX} deep here");
+    fatal(codes::TOO_DEEP, span, message, None)
+}
 
 fn size(node: &Node) -> usize {
     1 + match &node.kind {

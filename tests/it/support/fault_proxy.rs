@@ -140,7 +140,9 @@ async fn read_message(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
         if let Some(head_end) = text.find("\r\n\r\n") {
             let length = text[..head_end]
                 .lines()
-                .find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(str::to_owned))
+                .find_map(|line| {
+                    line.to_lowercase().strip_prefix("content-length:").map(str::to_owned)
+                })
                 .map_or(0, |length| length.trim().parse::<usize>().unwrap());
             if message.len() >= head_end + 4 + length {
                 return Ok(message);
