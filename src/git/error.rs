@@ -285,6 +285,9 @@ impl GitError {
         let detail = remote.cleaned(error.message());
         let text = error.message().to_lowercase();
         let says = |words: &[&str]| words.iter().any(|w| text.contains(w));
+        if remote.url.local_path().is_some_and(|path| !path.exists()) {
+            return Self::NotFound { remote: url };
+        }
         match (error.code(), error.class()) {
             (ErrorCode::Owner, _) => Self::Owner(url),
             (ErrorCode::Certificate, _) => Self::Tls { remote: url, detail },

@@ -130,11 +130,12 @@ impl Remote {
                 }
             })
             .collect();
+        // The longest first, because it may end with one of the others.
         [
-            value.to_owned(),
-            percent,
-            STANDARD.encode(value),
             STANDARD.encode(format!("{user}:{value}")),
+            STANDARD.encode(value),
+            percent,
+            value.to_owned(),
         ]
         .into_iter()
         .filter(|s| !s.is_empty())

@@ -213,6 +213,10 @@ fn scp(head: &str, path: &str) -> Result<RepoUrl, UrlError> {
     if path.starts_with('-') {
         return Err(UrlError::LeadingDash);
     }
+    // `user:password@host:path`, cut at the wrong colon.
+    if path.contains('@') {
+        return Err(UrlError::Credentials);
+    }
     let path = path.trim_end_matches('/');
     if path.is_empty() || path.contains(['\'', '"', '\\', '`']) {
         return Err(UrlError::Path);

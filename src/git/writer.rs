@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use git2::Oid;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::bare::{Bare, Sharing, check_branch, commit_id};
 use super::edit::{self, KeyIndex};
@@ -20,7 +20,12 @@ pub const PUSH_ATTEMPTS_MAX: u32 = 10;
 /// The wait after the first lost push; it doubles with each further one.
 const WAIT_FIRST: Duration = Duration::from_millis(40);
 /// The longest wait: a push takes about as long over the internet.
-const WAIT_MAX: Duration = Duration::from_secs(2);
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// Commits of one writer that follow closer than this are followed only after a pause.
+const RUSH: SignedDuration = SignedDuration::from_secs(1);
+/// The longest such pause. The writer that won last time has nothing to fetch, and so would win every race; in
+/// the pause the other one gets through.
+const RUSH_PAUSE_MAX: Duration = Duration::from_millis(400);
 /// Bytes of a file of the status branch that is read back: far more than the controller writes.
 const READ_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Commits between two looks at whether the clone is worth packing.
@@ -58,7 +63,7 @@ pub struct StatusWriter {
     branch: String,
     author: Signature,
     head: Option<Oid>,
-    is_head_current: bool,
+    committed_at: Option<Timestamp>,
     index: KeyIndex,
     commits_since_housekeeping: u32,
 }
@@ -98,7 +103,7 @@ impl StatusWriter {
             branch: branch.to_owned(),
             author,
             head,
-            is_head_current: false,
+            committed_at: None,
             index: KeyIndex::default(),
             commits_since_housekeeping: 0,
         })
@@ -121,7 +126,6 @@ impl StatusWriter {
     /// Uses another address or other credentials from now on.
     pub fn set_remote(&mut self, remote: Remote) {
         self.remote = remote;
-        self.is_head_current = false;
     }
 
     /// Fetches the branch and gives its present commit, if it has one.
@@ -163,25 +167,23 @@ impl StatusWriter {
         wait: &mut dyn FnMut(Duration),
     ) -> Result<Published, GitError> {
         edits.iter().try_for_each(Edit::check)?;
-        self.ensure_clone()?;
+        let is_rushing =
+            self.committed_at.is_some_and(|last| now.duration_since(last).abs() < RUSH);
+        if is_rushing {
+            wait(RUSH_PAUSE_MAX.mul_f64(jitter().clamp(0.0, 1.0)));
+        }
         let mut reason = String::new();
         for attempt in 1..=PUSH_ATTEMPTS_MAX {
-            // The first try builds on the head as last seen: alone, that saves a fetch per commit, and when
-            // another writer was faster the remote's answer says so.
-            if attempt > 1 || self.head.is_none() {
-                self.refresh()?;
-            }
-            let mut commit = self.build(edits, message, now)?;
-            if commit.is_none() && !self.is_head_current {
-                self.refresh()?;
-                commit = self.build(edits, message, now)?;
-            }
-            let Some(commit) = commit else { return Ok(Published::Unchanged) };
-            // Until the answer is here, nothing is known about the head.
-            self.is_head_current = false;
+            // Also on the first try: building on the head as last seen would save a request, and would let
+            // the writer that won last time win every time, because the other one has to fetch first.
+            self.refresh()?;
+            let Some(commit) = self.build(edits, message, now)? else {
+                return Ok(Published::Unchanged);
+            };
             match self.push(commit)? {
                 Pushed::Accepted => {
                     self.adopt(Some(commit))?;
+                    self.committed_at = Some(now);
                     self.keep_house()?;
                     return Ok(Published::Committed {
                         commit: commit_id(commit)?,
@@ -246,7 +248,6 @@ impl StatusWriter {
     /// Fetches the branch; a branch that is not there any more, or not yet, has no head.
     fn refresh(&mut self) -> Result<(), GitError> {
         self.ensure_clone()?;
-        self.is_head_current = false;
         let name = format!("refs/heads/{}", self.branch);
         let refspec = format!("+{name}:{}", tracking(&self.branch));
         let advertised = session::fetch(&self.bare.repository, &self.remote, &[refspec])?;
@@ -270,7 +271,6 @@ impl StatusWriter {
         }
         .map_err(self.bare.failed("keeping the head"))?;
         self.head = head;
-        self.is_head_current = true;
         Ok(())
     }
 
@@ -281,7 +281,6 @@ impl StatusWriter {
         }
         self.bare = open_clone(&self.bare.dir.clone())?;
         self.head = None;
-        self.is_head_current = false;
         self.index = KeyIndex::default();
         Ok(())
     }

@@ -7,6 +7,7 @@ use tidegate::git::{Auth, GitError, Mirror, Remote};
 use tidegate::model::CommitId;
 
 use crate::support::git_servers::{GitHttp, remote};
+use crate::support::programs::wait_until;
 use crate::support::repo::{Repo, SPEC};
 
 fn by_path(repo: &Repo) -> Remote {
@@ -28,10 +29,16 @@ fn an_idle_poll_is_one_advertisement_and_nothing_else() {
     let dir = TempDir::new().unwrap();
     let mirror = Mirror::open(&dir.path().join("mirror"), server.remote("a.git")).unwrap();
     mirror.fetch(&["main"]).unwrap();
+    // The log is written after the answer: wait for the line of the fetch before, and of the poll itself.
+    let done =
+        |post: &str, n: usize| server.requests().iter().filter(|r| r.contains(post)).count() >= n;
+    wait_until("the fetch's line", || done("POST /a.git/git-upload-pack 200", 1));
     let before = server.requests().len();
     assert_eq!(mirror.advertise().unwrap().branch("main"), Some(&head));
+    let idle = || server.requests()[before..].to_vec();
+    wait_until("the poll's line", || idle().iter().any(|r| r.ends_with(" 200")));
     assert_eq!(
-        server.requests()[before..],
+        idle(),
         [
             // The server's question for credentials, which lists nothing.
             "GET /a.git/info/refs?service=git-upload-pack 401",
@@ -42,7 +49,10 @@ fn an_idle_poll_is_one_advertisement_and_nothing_else() {
 
 #[test]
 fn only_the_asked_branches_are_fetched() {
-    let (_dir, repo, mirror) = setup();
+    let server = GitHttp::start();
+    let repo = server.repo("a.git");
+    let dir = TempDir::new().unwrap();
+    let mirror = Mirror::open(&dir.path().join("mirror"), server.remote("a.git")).unwrap();
     let main = repo.commit("main", &[("a", b"1")]);
     let other = repo.commit("other", &[("b", b"2")]);
     mirror.fetch(&["main"]).unwrap();

@@ -1,12 +1,15 @@
 //! Programs that tests start: found or complained about, waited for, and ended with the test.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to answer: generous, because the machine may be busy.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a server may take to end before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a condition is looked at while waiting for it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -42,6 +45,8 @@ pub(crate) struct Running(Child);
 impl Running {
     /// Starts a program.
     pub(crate) fn start(command: &mut Command) -> Self {
+        // A group of its own, so that what it starts ends with it.
+        command.process_group(0);
         Self(command.spawn().unwrap_or_else(|e| panic!("{command:?} not started: {e}")))
     }
 
@@ -59,8 +64,16 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// Asks it, and what it started, to end; insists when it does not.
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        let group = rustix::process::Pid::from_child(&self.0);
+        let signal = |signal| rustix::process::kill_process_group(group, signal);
+        let _ = signal(rustix::process::Signal::TERM);
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while Instant::now() < deadline && !matches!(self.0.try_wait(), Ok(Some(_))) {
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        let _ = signal(rustix::process::Signal::KILL);
         let _ = self.0.wait();
     }
 }
