@@ -7,9 +7,7 @@
 use std::io;
 use std::sync::OnceLock;
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, getpgid, kill_process_group, pidfd_open, pidfd_send_signal,
-};
+use rustix::process::{Pid, Signal, getpgid, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 /// One process, of all that ever ran on this host.
@@ -41,7 +39,10 @@ impl ProcessIdentity {
     }
 
     /// Sends a signal to it, and to no other process: `false` if it does not run any more.
+    #[cfg(target_os = "linux")]
     pub(super) fn signal(&self, signal: Signal) -> io::Result<bool> {
+        use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(false) };
         // The descriptor names one process for good, so that between check and signal no other process
         // can take its place.
@@ -58,6 +59,12 @@ impl ProcessIdentity {
             Err(rustix::io::Errno::SRCH) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Without start times no process is known well enough to signal it.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn signal(&self, _signal: Signal) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// Sends a signal to it and, if it leads a process group, to the whole group.

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::identity::ProcessIdentity;
-use super::record::State;
+use super::record::{FileError, State, StoredPhase};
 
 /// The environment variable that marks every process of a replica: the replica's folder.
 pub(super) const MARK: &str = "TIDEGATE_REPLICA";
@@ -23,15 +23,25 @@ const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// Asks what an earlier supervisor left running to stop, and kills it after the drain time.
 ///
+/// `before` is the state as the last supervisor left it. One that ended by itself left nothing, which
+/// spares the search; one that cannot be read says nothing, and the search still finds what is marked.
 /// Returns whether there was anything.
 ///
 /// # Errors
 /// When a process could not be signalled or does not go away even when killed.
 pub(super) async fn end(
     folder: &Path,
-    before: Option<&State>,
+    before: &Result<Option<State>, FileError>,
     drain: Duration,
 ) -> io::Result<bool> {
+    let before = match before {
+        Ok(None) => return Ok(false),
+        Ok(Some(state)) if state.phase == StoredPhase::Stopped && state.child.is_none() => {
+            return Ok(false);
+        }
+        Ok(Some(state)) => Some(state),
+        Err(_) => None,
+    };
     let leftovers = find(folder, before)?;
     if leftovers.is_empty() {
         return Ok(false);

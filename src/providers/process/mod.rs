@@ -173,6 +173,10 @@ fn failure(doing: &str, error: &(dyn Error + 'static)) -> ProviderError {
             FailureKind::Denied,
             format!("{message}; give the controller's user access to the folder"),
         ),
+        Some(Io::ArgumentListTooLong) => ProviderError::give_up(
+            FailureKind::Invalid,
+            format!("{message}; shorten its environment"),
+        ),
         Some(Io::StorageFull | Io::QuotaExceeded) => {
             ProviderError::retry(FailureKind::Unavailable, format!("{message}; free some space"))
         }

@@ -187,18 +187,16 @@ pub(super) struct StoredEvent {
 
 impl State {
     /// The state of a supervisor that starts, with what the one before it left to tell.
-    pub(super) fn begin(supervisor: ProcessIdentity, before: Option<Self>) -> Self {
-        let (restarts, last_exit, last_health_failure) =
-            before.map_or((0, None, None), |s| (s.restarts, s.last_exit, s.last_health_failure));
+    pub(super) fn begin(supervisor: ProcessIdentity, before: Option<&Self>) -> Self {
         Self {
             version: VERSION,
             supervisor,
             child: None,
             phase: StoredPhase::Starting,
             started_at: None,
-            restarts,
-            last_exit,
-            last_health_failure,
+            restarts: before.map_or(0, |state| state.restarts),
+            last_exit: before.and_then(|state| state.last_exit.clone()),
+            last_health_failure: before.and_then(|state| state.last_health_failure.clone()),
         }
     }
 

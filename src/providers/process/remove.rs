@@ -36,11 +36,9 @@ pub(super) async fn destroy(
     };
     // A supervisor that was killed leaves its replica running; one that ended has none.
     let before = State::read(&folder);
-    if !matches!(before, Ok(None)) {
-        leftovers::end(&folder, before.ok().flatten().as_ref(), drain)
-            .await
-            .map_err(|error| failure("end its processes", &error))?;
-    }
+    leftovers::end(&folder, &before, drain)
+        .await
+        .map_err(|error| failure("end its processes", &error))?;
     let host = Arc::clone(host);
     blocking(move || -> Result<(), FolderError> {
         let wide = host.layout.lock_wide()?;

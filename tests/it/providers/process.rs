@@ -1,4 +1,5 @@
 //! The `process` provider with the real binary as supervisor and, mostly, as worker.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -14,7 +15,7 @@ use tidegate::model::{
 };
 use tidegate::providers::process::ProcessProvider;
 use tidegate::providers::process::config::ProcessConfig;
-use tidegate::providers::{Applied, Call, Ctx, Launch, Provider, ProviderError};
+use tidegate::providers::{Applied, Call, Ctx, Launch, Provider as _, ProviderError};
 
 /// The longest wait for a condition: far beyond what any takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -244,7 +245,8 @@ async fn a_replica_lives_from_create_to_destroy_and_every_call_can_be_repeated()
     let pid = Pid::from_raw(supervisor);
     assert_eq!(rustix::process::getsid(pid).ok(), pid);
     assert_eq!(world.destroy(&web).await, Ok(Applied::Done));
-    assert!(!is_alive(supervisor));
+    let entry = format!("/proc/{supervisor}");
+    until_true("the supervisor is gone and reaped", || !Path::new(&entry).exists()).await;
     assert_eq!(replica_processes(&world), 0);
     assert_eq!(world.observe().await.unwrap(), []);
     assert!(!world.dir.path().join("host/replicas/host").exists());

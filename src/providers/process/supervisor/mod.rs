@@ -95,21 +95,16 @@ async fn supervise(folder: &Path) -> Result<(), SuperviseError> {
     // Written by someone who then did not finish; the replica was started anew since.
     let _mostly_missing = std::fs::remove_file(folder.join(STOP_FILE));
 
-    // A state that cannot be read says nothing; the mark in the environment still finds leftovers.
     let before = State::read(folder);
-    let was_supervised = !matches!(before, Ok(None));
-    let before = before.ok().flatten();
-    let mut state = State::begin(identity, before.clone());
+    let told = before.as_ref().ok().and_then(Option::as_ref);
+    let mut state = State::begin(identity, told);
     // The child stays in the file until it is gone, should this process be killed as well.
-    state.child = before.as_ref().and_then(|state| state.child.clone());
+    state.child = told.and_then(|state| state.child.clone());
     state.write(folder)?;
-    if was_supervised {
-        let ended = leftovers::end(folder, before.as_ref(), record.drain())
-            .await
-            .map_err(SuperviseError::Leftovers)?;
-        if ended {
-            state.last_exit = Some(now("stopped, because its supervisor was killed"));
-        }
+    let had_leftovers =
+        leftovers::end(folder, &before, record.drain()).await.map_err(SuperviseError::Leftovers)?;
+    if had_leftovers {
+        state.last_exit = Some(now("stopped, because its supervisor was killed"));
     }
     state.child = None;
 
