@@ -45,7 +45,12 @@ pub(super) fn read(
     providers
 }
 
-fn one(kind: &str, entry: Value, at: &str, findings: &mut Findings<'_>) -> Option<ProviderConfig> {
+fn one(
+    kind: &str,
+    entry: Value,
+    at: &str,
+    findings: &mut Findings<'_>,
+) -> Option<ProviderConfig> {
     match kind {
         "process" => {
             let process = ProcessConfig::deserialize(entry).ok()?;

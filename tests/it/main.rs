@@ -1,7 +1,6 @@
 //! The test-suite: one binary, one module per stage or theme.
-
-mod git;
-mod providers;
+mod config;
+mod corpus;
 mod schemas;
 mod spec;
 mod support;

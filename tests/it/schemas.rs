@@ -24,3 +24,8 @@ fn check(name: &str, schema: &serde_json::Value) {
 fn the_schema_of_the_spec_is_current() {
     check("spec.schema.json", &tidegate::spec::schema());
 }
+
+#[test]
+fn the_schema_of_the_configuration_is_current() {
+    check("config.schema.json", &tidegate::config::schema());
+}

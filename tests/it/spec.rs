@@ -69,25 +69,26 @@ fn every_broken_example_shows_its_diagnostic() {
         let code = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let sources = only(path);
         // The diagnostics that need a configuration are those without which the file is valid.
-        let alone = spec::load(&sources, None);
-        let loaded = if alone.diagnostics.is_empty() {
-            spec::load(&sources, Some(&catalogue()))
-        } else {
-            alone
-        };
+        let mut loaded = spec::load(&sources, None);
+        if loaded.diagnostics.is_empty() {
+            let mut catalogue = catalogue();
+            if code == "no-default-provider" {
+                catalogue.default_infra = None;
+            }
+            loaded = spec::load(&sources, Some(&catalogue));
+        }
+        if code == "too-many-findings" {
+            // The thousand before are all of one other kind.
+            assert_eq!(loaded.diagnostics.len(), 1_001);
+            loaded.diagnostics.drain(..1_000);
+        }
         let text = spec::render::text(&loaded.diagnostics, &sources, false);
         let codes: BTreeSet<&str> = loaded.diagnostics.iter().map(|d| d.code.0).collect();
-        if codes != BTreeSet::from([code.as_str()]) {
-            eprintln!("BAD {code}: {text}");
-        }
-        #[cfg(any())]
         assert_eq!(codes, BTreeSet::from([code.as_str()]), "{text}");
         let refused = loaded.diagnostics.iter().any(|d| d.severity == Severity::Error);
         assert_eq!(loaded.spec.is_none(), refused);
         shown.insert(code);
-        // More findings than are listed would be a long snapshot of one sentence.
-        let lines: Vec<&str> = text.lines().take(60).collect();
-        insta::assert_snapshot!(lines.join("\n"));
+        insta::assert_snapshot!(text);
     });
     let all: BTreeSet<String> = spec::codes::ALL.iter().map(|code| code.0.to_owned()).collect();
     assert_eq!(shown, all, "one file in examples/broken per code");

@@ -23,26 +23,8 @@ fn scalars_mean_what_the_core_schema_of_yaml_1_2_says() {
     assert_eq!(
         root(text).to_json(),
         json!([
-            null,
-            null,
-            true,
-            "no",
-            777,
-            15,
-            31,
-            -3,
-            2,
-            0.5,
-            1000,
-            0.5,
-            "1_000",
-            "12:30",
-            "4",
-            ".inf",
-            18446744073709551615u64,
-            "5",
-            "2026-12-01",
-            "a\tb"
+            null, null, true, "no", 777, 15, 31, -3, 2, 0.5, 1000, 0.5, "1_000", "12:30", "4",
+            ".inf", 18446744073709551615u64, "5", "2026-12-01", "a\tb"
         ])
     );
 }
@@ -65,9 +47,7 @@ fn spans_are_bytes_of_the_file() {
 fn check_spans(node: &Node, text: &str) {
     let shown = text.get(node.span.start..node.span.end).expect("a range on character borders");
     match &node.kind {
-        Kind::Text(value) if !shown.starts_with('"') && !shown.contains('\n') => {
-            assert_eq!(shown, value)
-        }
+        Kind::Text(value) if !shown.starts_with(['"', '|']) => assert_eq!(shown, value),
         Kind::Text(_) | Kind::Null | Kind::Bool(_) | Kind::Number(_) => {}
         Kind::List(items) => items.iter().for_each(|item| check_spans(item, text)),
         Kind::Map(entries) => {
@@ -81,8 +61,7 @@ fn check_spans(node: &Node, text: &str) {
 
 #[test]
 fn aliases_and_merge_keys_expand() {
-    let text =
-        "base: &b {min: 1, max: 2}\none: {<<: *b, max: 3}\ntwo: *b\nthree:\n  <<: [*b, {x: 1}]\n";
+    let text = "base: &b {min: 1, max: 2}\none: {<<: *b, max: 3}\ntwo: *b\nthree:\n  <<: [*b, {x: 1}]\n";
     let json = root(text).to_json();
     assert_eq!(json["one"], json!({"min": 1, "max": 3}));
     assert_eq!(json["two"], json!({"min": 1, "max": 2}));
@@ -100,7 +79,7 @@ fn what_is_not_one_plain_document_is_refused() {
         (b"~: 1\n", &["bad-key"]),
         (b"a: *b\n", &["bad-yaml"]),
         (b"a: &a [*a]\n", &["bad-yaml"]),
-        (b"a:\n\tb: 1\n", &["bad-yaml"]),
+        (b"\ta: 1\n", &["bad-yaml"]),
         (b"a: 1\x00\nb: 2\n", &["bad-yaml"]),
         (b"a: \xff\n", &["bad-encoding"]),
         (b"<<: 1\n", &["bad-yaml"]),
@@ -117,8 +96,7 @@ fn what_is_not_one_plain_document_is_refused() {
 fn hostile_files_end_quickly() {
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (name, before) in ('b'..='z').zip('a'..='y') {
-        let copies = vec![format!("*{before}"); 10].join(", ");
-        bomb += &format!("{name}: &{name} [{copies}]\n");
+        bomb.push_str(&format!("{name}: &{name} [{}]\n", [format!("*{before}"); 10].join(", ")));
     }
     let cases = [
         (bomb, "too-large"),

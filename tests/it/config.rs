@@ -1,0 +1,119 @@
+//! The controller's configuration: the examples load, and every diagnostic has a file that shows it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tidegate::config::{self, Credentials, ProviderConfig, SecretRef, codes};
+use tidegate::model::{Diagnostic, Severity};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+fn codes_of(diagnostics: &[Diagnostic]) -> BTreeSet<&'static str> {
+    diagnostics.iter().map(|diagnostic| diagnostic.code.0).collect()
+}
+
+#[test]
+fn the_starter_and_the_complete_example_load() {
+    let (config, diagnostics) = config::load(config::STARTER.as_bytes(), "tidegate.yaml");
+    assert_eq!(diagnostics, []);
+    let mut config = config.unwrap();
+    config.resolve_paths(Path::new("/etc/tidegate"));
+    assert_eq!(config.repository.url, "/etc/tidegate/./spec.git");
+    let host = config.providers.values().next().unwrap();
+    assert!(
+        matches!(host, ProviderConfig::Process(p) if p.dir == "/etc/tidegate/./tidegate-state/host")
+    );
+
+    let text = std::fs::read(examples().join("shop/tidegate.yaml")).unwrap();
+    let (config, diagnostics) = config::load(&text, "tidegate.yaml");
+    let shown = config::render_text(&diagnostics, "tidegate.yaml", &text, false);
+    insta::assert_snapshot!(shown);
+    let config = config.unwrap();
+    assert_eq!(
+        config.repository.credentials,
+        Some(Credentials::Token(SecretRef::Env("GITHUB_TOKEN".to_owned())))
+    );
+    assert_eq!(config.secrets.len(), 2);
+    assert_eq!(config.prices.default, Some(0.01));
+}
+
+/// The example asks for signatures, which this version does not verify: it must not run without them.
+#[test]
+fn what_would_be_unsafe_to_ignore_is_refused() {
+    let text = std::fs::read_to_string(examples().join("shop/tidegate.yaml")).unwrap();
+    let text = text.replace("mode: off", "mode: head");
+    let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+    assert_eq!(config, None);
+    let errors: Vec<&str> = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error)
+        .map(|diagnostic| diagnostic.code.0)
+        .collect();
+    assert_eq!(errors, ["unsupported-key"]);
+}
+
+#[test]
+fn every_broken_example_shows_its_diagnostic() {
+    let mut shown = BTreeSet::new();
+    insta::glob!("../../examples/broken/config", "*.yaml", |path| {
+        let code = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        let text = std::fs::read(path).unwrap();
+        let (config, diagnostics) = config::load(&text, file);
+        let rendered = config::render_text(&diagnostics, file, &text, false);
+        assert_eq!(codes_of(&diagnostics), BTreeSet::from([code.as_str()]), "{rendered}");
+        let refused = diagnostics.iter().any(|d| d.severity == Severity::Error);
+        assert_eq!(config.is_none(), refused);
+        assert!(!rendered.contains("hunter2"), "{rendered}");
+        assert!(!diagnostics.iter().any(|d| format!("{d:?}").contains("hunter2")));
+        shown.insert(code);
+        insta::assert_snapshot!(rendered);
+    });
+    let all: BTreeSet<String> = codes::ALL.iter().map(|code| code.0.to_owned()).collect();
+    assert_eq!(shown, all, "one file in examples/broken/config per code");
+}
+
+/// A secret written where a reference belongs is in no output, whatever else is wrong on its line.
+#[test]
+fn a_misplaced_secret_is_never_shown() {
+    for repository in [
+        "{url: \"https://ops:hunter2@example.com/a.git\", banch: main}",
+        "{url: https://example.com/a.git, credentials: {tokenRef: hunter2, extra: 1}}",
+        "{url: https://example.com/a.git, credentials: {token: hunter2}}",
+        "{url: https://example.com/a.git, credentials: {username: ops, password: \"hunter2\"}}",
+        "{url: http://example.com/?token=hunter2}",
+        "{url: https://example.com/a.git, proxy: \"http://ops:hunter2@proxy\", x: 1}",
+    ] {
+        let text = format!("repository: {repository}\nsecrets: {{a: hunter2, b: 76543}}\n");
+        let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+        assert_eq!(config, None, "{text}");
+        let rendered = config::render_text(&diagnostics, "tidegate.yaml", text.as_bytes(), false);
+        let json = tidegate::spec::render::json(&diagnostics).to_string();
+        for secret in ["hunter2", "76543"] {
+            assert!(!rendered.contains(secret) && !json.contains(secret), "{rendered}\n{json}");
+        }
+    }
+}
+
+#[test]
+fn schema_findings_read_like_those_of_a_spec() {
+    let text = "\
+repository: {url: /srv/infra.git, branch: \"a..b\"}
+providers:
+  host: {type: proces, dir: x}
+  edge: {type: docker, host: {}}
+  none: {dir: x}
+defaults: {local: hots}
+interval: 10ms
+";
+    let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+    assert_eq!(config, None);
+    insta::assert_snapshot!(config::render_text(
+        &diagnostics,
+        "tidegate.yaml",
+        text.as_bytes(),
+        false
+    ));
+}
