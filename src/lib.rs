@@ -1,4 +1,11 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod apply;
+pub mod cli;
 pub mod config;
+pub mod control;
+pub mod decide;
+pub mod git;
 pub mod model;
 pub mod observe;
 pub mod plan;

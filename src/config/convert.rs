@@ -42,16 +42,19 @@ pub(super) fn config(value: &Value, findings: &mut Findings<'_>) -> Option<Confi
             return None;
         }
     };
-    let later =
-        [("forge", &raw.forge), ("metrics", &raw.metrics), ("api", &raw.api), ("store", &raw.store)];
+    let later = [
+        ("forge", &raw.forge),
+        ("metrics", &raw.metrics),
+        ("api", &raw.api),
+        ("store", &raw.store),
+    ];
     for (key, _) in later.iter().filter(|(_, value)| value.is_some()) {
         ignored(&format!("/{key}"), key, findings);
     }
     let repository = repository(&raw.repository, findings);
     let status = status(raw.status.as_ref(), &repository, findings);
     let providers = providers::read(raw.providers.as_ref().unwrap_or(&BTreeMap::new()), findings);
-    let names: Vec<&str> =
-        raw.providers.iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = raw.providers.iter().flatten().map(|(name, _)| name.as_str()).collect();
     let defaults = raw.defaults.as_ref();
     let mut default = |key: &str, name: Option<&Name>| {
         let name = name?;
@@ -294,13 +297,7 @@ fn secret_ref(text: &str, at: &str, findings: &mut Findings<'_>) -> Option<Secre
     Some(reference)
 }
 
-fn known_provider(
-    name: &str,
-    names: &[&str],
-    at: &str,
-    part: Part,
-    findings: &mut Findings<'_>,
-) {
+fn known_provider(name: &str, names: &[&str], at: &str, part: Part, findings: &mut Findings<'_>) {
     if names.contains(&name) {
         return;
     }

@@ -231,6 +231,25 @@ impl Config {
         }
     }
 
+    /// The files whose change is a change of the configuration: credentials, host keys, authorities.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.repository.ca_file.iter().cloned().collect();
+        let credentials = [&self.repository.credentials, &self.status.credentials];
+        for credentials in credentials.into_iter().flatten() {
+            let secret = match credentials {
+                Credentials::Token(secret) | Credentials::Basic { password: secret, .. } => secret,
+                Credentials::SshKey { key, known_hosts } => {
+                    files.push(known_hosts.clone());
+                    key
+                }
+            };
+            files.extend(secret.file().cloned());
+        }
+        files.extend(self.secrets.values().filter_map(|secret| secret.file().cloned()));
+        files
+    }
+
     /// What a spec may refer to, given what each configured provider says about itself.
     #[must_use]
     pub fn catalogue(&self, providers: BTreeMap<ProviderName, About>) -> Catalogue {

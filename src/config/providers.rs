@@ -45,12 +45,7 @@ pub(super) fn read(
     providers
 }
 
-fn one(
-    kind: &str,
-    entry: Value,
-    at: &str,
-    findings: &mut Findings<'_>,
-) -> Option<ProviderConfig> {
+fn one(kind: &str, entry: Value, at: &str, findings: &mut Findings<'_>) -> Option<ProviderConfig> {
     match kind {
         "process" => {
             let process = ProcessConfig::deserialize(entry).ok()?;

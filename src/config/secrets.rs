@@ -27,7 +27,9 @@ pub enum SecretRef {
 
 /// Why a text is not a reference. Does not repeat the text: it may be the secret itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a reference to a secret: write `env/NAME`, `file/PATH` or `vault/PATH#KEY`, never the secret itself")]
+#[error(
+    "not a reference to a secret: write `env/NAME`, `file/PATH` or `vault/PATH#KEY`, never the secret itself"
+)]
 pub struct BadSecretRef;
 
 impl SecretRef {
@@ -62,6 +64,17 @@ impl fmt::Display for SecretRef {
             Self::Env(name) => write!(f, "env/{name}"),
             Self::File(path) => write!(f, "file/{}", path.display()),
             Self::Vault { path, key } => write!(f, "vault/{path}#{key}"),
+        }
+    }
+}
+
+impl SecretRef {
+    /// The file that the reference names, if it names one.
+    #[must_use]
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Env(_) | Self::Vault { .. } => None,
         }
     }
 }
@@ -101,7 +114,9 @@ pub enum SecretError {
     #[error("resolve the secret `{0}`: it is not UTF-8")]
     NotText(SecretRef),
     /// Vault is not supported.
-    #[error("resolve the secret `{0}`: `vault/` is not supported by this version; use `env/` or `file/`")]
+    #[error(
+        "resolve the secret `{0}`: `vault/` is not supported by this version; use `env/` or `file/`"
+    )]
     Vault(SecretRef),
 }
 
@@ -115,10 +130,9 @@ pub fn resolve(reference: &SecretRef, source: &dyn SecretSource) -> Result<Secre
             source.env(name).ok_or_else(|| SecretError::NotSet(name.clone()))?
         }
         SecretRef::File(path) => {
-            let bytes = source.read(path).map_err(|source| SecretError::Read {
-                reference: reference.clone(),
-                source,
-            })?;
+            let bytes = source
+                .read(path)
+                .map_err(|source| SecretError::Read { reference: reference.clone(), source })?;
             if bytes.len() > SECRET_BYTES_MAX {
                 return Err(SecretError::TooLarge(reference.clone()));
             }

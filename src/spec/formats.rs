@@ -18,7 +18,11 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    pub(crate) const fn new(name: &'static str, code: Code, check: fn(&str) -> Result<(), String>) -> Self {
+    pub(crate) const fn new(
+        name: &'static str,
+        code: Code,
+        check: fn(&str) -> Result<(), String>,
+    ) -> Self {
         Self { name, code, check, is_secret: false }
     }
 }

@@ -242,7 +242,8 @@ fn policies(files: &[File<'_>], findings: &mut [Findings<'_>], spec: &mut Spec) 
         policy::check(document, &place, findings);
         let Some(name) = document.get("name").and_then(Value::as_str) else { continue };
         if let Some(file) = first.get(name) {
-            let message = format!("there is already a policy `{name}`{}", in_file(files, *file, place.file));
+            let message =
+                format!("there is already a policy `{name}`{}", in_file(files, *file, place.file));
             findings.error(
                 codes::DUPLICATE_POLICY,
                 &place.at("/name"),
@@ -276,7 +277,8 @@ fn services(
         };
         let Ok(id) = ServiceId::try_from(raw.id.0.as_str()) else { continue };
         if let Some(file) = first.get(&id) {
-            let message = format!("there is already a service `{id}`{}", in_file(files, *file, place.file));
+            let message =
+                format!("there is already a service `{id}`{}", in_file(files, *file, place.file));
             let help = "give one of them another id".to_owned();
             findings.error(codes::DUPLICATE_ID, &place.at("/id"), message, help);
         } else {

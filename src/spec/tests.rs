@@ -61,7 +61,8 @@ fn old_spellings_mean_the_same_as_the_new_ones() {
     assert_eq!(old, spec(&new));
     let routing = service(&old, "storefront").routing.as_ref().expect("routing");
     assert_eq!(routing.dns_records.len(), 2);
-    let path = |id| service(&old, id).routing.as_ref()?.load_balancing.as_ref()?.health_check_path.clone();
+    let path =
+        |id| service(&old, id).routing.as_ref()?.load_balancing.as_ref()?.health_check_path.clone();
     assert_eq!(path("storefront").as_deref(), Some("/healthz"));
     assert_eq!(path("ledger").as_deref(), Some("/status"));
 }

@@ -23,8 +23,26 @@ fn scalars_mean_what_the_core_schema_of_yaml_1_2_says() {
     assert_eq!(
         root(text).to_json(),
         json!([
-            null, null, true, "no", 777, 15, 31, -3, 2, 0.5, 1000, 0.5, "1_000", "12:30", "4",
-            ".inf", 18446744073709551615u64, "5", "2026-12-01", "a\tb"
+            null,
+            null,
+            true,
+            "no",
+            777,
+            15,
+            31,
+            -3,
+            2,
+            0.5,
+            1000,
+            0.5,
+            "1_000",
+            "12:30",
+            "4",
+            ".inf",
+            18446744073709551615u64,
+            "5",
+            "2026-12-01",
+            "a\tb"
         ])
     );
 }
@@ -61,7 +79,8 @@ fn check_spans(node: &Node, text: &str) {
 
 #[test]
 fn aliases_and_merge_keys_expand() {
-    let text = "base: &b {min: 1, max: 2}\none: {<<: *b, max: 3}\ntwo: *b\nthree:\n  <<: [*b, {x: 1}]\n";
+    let text =
+        "base: &b {min: 1, max: 2}\none: {<<: *b, max: 3}\ntwo: *b\nthree:\n  <<: [*b, {x: 1}]\n";
     let json = root(text).to_json();
     assert_eq!(json["one"], json!({"min": 1, "max": 3}));
     assert_eq!(json["two"], json!({"min": 1, "max": 2}));
@@ -96,7 +115,7 @@ fn what_is_not_one_plain_document_is_refused() {
 fn hostile_files_end_quickly() {
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (name, before) in ('b'..='z').zip('a'..='y') {
-        bomb.push_str(&format!("{name}: &{name} [{}]\n", [format!("*{before}"); 10].join(", ")));
+        bomb.push_str(&format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 10].join(", ")));
     }
     let cases = [
         (bomb, "too-large"),
