@@ -23,8 +23,9 @@ pub use self::url::Transport;
 use crate::model::{
     About, Catalogue, Diagnostic, OwnerId, Prices, ProviderName, SecretName, Severity,
 };
-use crate::providers::docker::config::DockerConfig;
-use crate::providers::process::config::ProcessConfig;
+#[cfg(feature = "testing")]
+pub use crate::providers::registry::FakeConfig;
+pub use crate::providers::registry::ProviderConfig;
 use crate::spec::findings::Findings;
 use crate::spec::schema::{Checker, generate};
 use crate::spec::violations;
@@ -125,30 +126,6 @@ pub struct Defaults {
     pub infra: Option<ProviderName>,
     /// For `strategy: local`.
     pub local: Option<ProviderName>,
-}
-
-/// The configuration of one provider, by its type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProviderConfig {
-    /// `type: process`
-    Process(ProcessConfig),
-    /// `type: docker`
-    Docker(DockerConfig),
-    /// `type: fake`
-    #[cfg(feature = "testing")]
-    Fake(FakeConfig),
-}
-
-/// Configuration of the fake world, for tests.
-#[cfg(feature = "testing")]
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct FakeConfig {
-    /// Folder where the fake world lives.
-    pub dir: String,
-    /// The regions it serves; all when empty.
-    #[serde(default)]
-    pub regions: Vec<String>,
 }
 
 /// Reads and checks a configuration. The configuration is absent exactly when some diagnostic is an error.

@@ -5,13 +5,36 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Provider;
-use super::docker::DockerProvider;
-use super::process::ProcessProvider;
-use crate::config::ProviderConfig;
+use super::docker::{DockerProvider, config::DockerConfig};
+use super::process::{ProcessProvider, config::ProcessConfig};
 use crate::model::{ProviderName, Secret};
 
 /// The configured providers, by name.
 pub type Providers = BTreeMap<ProviderName, Arc<dyn Provider>>;
+
+/// The configuration of one provider, by its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderConfig {
+    /// `type: process`
+    Process(ProcessConfig),
+    /// `type: docker`
+    Docker(DockerConfig),
+    /// `type: fake`
+    #[cfg(feature = "testing")]
+    Fake(FakeConfig),
+}
+
+/// Configuration of the fake world, for tests.
+#[cfg(feature = "testing")]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct FakeConfig {
+    /// Folder where the fake world lives.
+    pub dir: String,
+    /// The regions it serves; all when empty.
+    #[serde(default)]
+    pub regions: Vec<String>,
+}
 
 /// Gives the value of a credential reference of the configuration, or says why not.
 pub type ResolveCredential<'a> = &'a dyn Fn(&str) -> Result<Secret, String>;

@@ -7,3 +7,4 @@ mod providers;
 mod schemas;
 mod spec;
 mod support;
+mod tidy;

@@ -115,7 +115,10 @@ fn what_is_not_one_plain_document_is_refused() {
 fn hostile_files_end_quickly() {
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (name, before) in ('b'..='z').zip('a'..='y') {
-        bomb.push_str(&format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 10].join(", ")));
+        bomb.push_str(&format!(
+            "{name}: &{name} [{}]\n",
+            vec![format!("*{before}"); 10].join(", ")
+        ));
     }
     let cases = [
         (bomb, "too-large"),
