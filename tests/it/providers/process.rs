@@ -531,3 +531,35 @@ async fn a_supervisor_whose_folder_was_removed_by_hand_does_not_live_on() {
     until_true("the supervisor ends", || !is_alive(supervisor)).await;
     until_true("the replica ends", || replica_processes(&world) == 0).await;
 }
+
+#[tokio::test]
+async fn kills_at_any_moment_leave_no_orphan_and_no_double() {
+    const SEED: u64 = 7;
+    const ROUNDS: u32 = 40;
+    let world = World::new(21150, 10);
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let web = worker(0, &[]);
+    for round in 0..ROUNDS {
+        // The controller goes away in the middle of a create, and the supervisor is killed soon after.
+        let cut_short = Duration::from_micros(random.u64(0..40_000));
+        let _cut = tokio::time::timeout(cut_short, world.create(&web)).await;
+        tokio::time::sleep(Duration::from_micros(random.u64(0..20_000))).await;
+        for pid in processes_that_name(world.dir.path(), "supervise") {
+            kill(pid, Signal::KILL);
+            until_true("the supervisor is gone", || !is_alive(pid)).await;
+        }
+        let created = async || world.create(&web).await.ok();
+        until(created).await.unwrap();
+        let replica = world.ready().await;
+        assert_eq!(replica_processes(&world), 1, "seed {SEED}, round {round}");
+        assert_eq!(replica.address.as_deref(), Some("127.0.0.1:21150"));
+        if random.bool() {
+            let cut_short = Duration::from_micros(random.u64(0..20_000));
+            let _cut = tokio::time::timeout(cut_short, world.destroy(&web)).await;
+            assert!(until(async || world.destroy(&web).await.ok()).await.is_some());
+            assert_eq!(replica_processes(&world), 0, "seed {SEED}, round {round}");
+            assert_eq!(world.observe().await.unwrap(), []);
+        }
+    }
+    world.destroy(&web).await.unwrap();
+}
