@@ -1,7 +1,6 @@
 //! Raw documents to typed ones. Judges nothing: what cannot be converted was reported by the schema, and is
 //! left out here so that the other checks still run.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -174,7 +173,7 @@ fn storage(raw: &raw::Storage) -> Storage {
     Storage {
         provider: raw.provider.clone().unwrap_or_default(),
         credentials_ref: credentials.and_then(|name| SecretName::try_from(name.0.as_str()).ok()),
-        buckets: raw.buckets.clone().unwrap_or_else(BTreeMap::new),
+        buckets: raw.buckets.clone().unwrap_or_default(),
     }
 }
 

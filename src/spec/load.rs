@@ -7,11 +7,11 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::findings::{Findings, Part, sort};
-use super::schema::{self, ALIASES, Checker};
-use super::yaml::{Entry, Fault, Kind, Node, Span, codes_of_syntax, parse};
+use super::schema::{self, ALIASES};
+use super::yaml::{Entry, Fault, Key, Kind, Node, codes_of_syntax, parse};
 use super::{Loaded, against, check, codes, convert, policy, raw, violations};
 use crate::model::{
-    Catalogue, Guard, PolicyName, Service, ServiceId, Severity, SourceFile, Sources, Spec,
+    Catalogue, Guard, Policy, PolicyName, ServiceId, Severity, SourceFile, Sources, Spec,
 };
 
 /// What kind of document a file holds.
@@ -22,23 +22,12 @@ enum Role {
     Policy,
 }
 
-impl Role {
-    fn checker(self) -> &'static Checker {
-        match self {
-            Self::Spec => &schema::DOCUMENT,
-            Self::Service => &schema::SERVICE,
-            Self::Policy => &schema::POLICY,
-        }
-    }
-}
-
 /// One file, read as far as it goes.
 #[derive(Debug)]
 struct File<'a> {
     source: &'a SourceFile,
     role: Role,
     root: Option<Node>,
-    value: Value,
     faults: Vec<Fault>,
     readable: bool,
 }
@@ -101,8 +90,7 @@ fn read(sources: &Sources) -> Vec<File<'_>> {
             if let Some(root) = &mut parsed.root {
                 normalise(root, role, &mut parsed.faults);
             }
-            let value = parsed.root.as_ref().map_or(Value::Null, Node::to_json);
-            File { source, role, root: parsed.root, value, faults: parsed.faults, readable }
+            File { source, role, root: parsed.root, faults: parsed.faults, readable }
         })
         .collect()
 }
@@ -115,7 +103,7 @@ fn normalise(root: &mut Node, role: Role, faults: &mut Vec<Fault>) {
         Role::Spec => {
             if let Kind::Map(entries) = &mut root.kind {
                 entries.retain(|entry| {
-                    !(matches!(entry.key.as_str(), "services" | "policies")
+                    !(matches!(entry.key.as_ref(), "services" | "policies")
                         && entry.value.kind == Kind::Null)
                 });
             }
@@ -137,7 +125,7 @@ fn normalise_service(service: &mut Node, faults: &mut Vec<Fault>) {
 
 fn inside(node: &mut Node, key: &str, act: impl FnOnce(&mut Node)) {
     if let Kind::Map(entries) = &mut node.kind
-        && let Some(entry) = entries.iter_mut().find(|entry| entry.key == key)
+        && let Some(entry) = entries.iter_mut().find(|entry| entry.key.as_ref() == key)
     {
         act(&mut entry.value);
     }
@@ -154,8 +142,10 @@ fn each_item(node: &mut Node, key: &str, act: impl FnMut(&mut Node)) {
 fn rename(node: &mut Node, definition: &str, faults: &mut Vec<Fault>) {
     let Kind::Map(entries) = &mut node.kind else { return };
     for (_, alias, key) in ALIASES.iter().filter(|(place, _, _)| *place == definition) {
-        let canonical = entries.iter().any(|entry| entry.key == *key);
-        let Some(entry) = entries.iter_mut().find(|entry| entry.key == *alias) else { continue };
+        let canonical = entries.iter().any(|entry| entry.key.as_ref() == *key);
+        let Some(entry) = entries.iter_mut().find(|entry| entry.key.as_ref() == *alias) else {
+            continue;
+        };
         if canonical {
             faults.push(Fault {
                 code: codes::DUPLICATE_KEY,
@@ -164,97 +154,105 @@ fn rename(node: &mut Node, definition: &str, faults: &mut Vec<Fault>) {
                 help: Some(format!("keep `{key}`")),
             });
         }
-        entry.key = (*key).to_owned();
+        entry.key = (*key).into();
     }
     remove_duplicates(entries);
 }
 
 /// Keeps the first of the entries with one key: the duplicate is reported already.
 fn remove_duplicates(entries: &mut Vec<Entry>) {
-    let mut kept: HashSet<String> = HashSet::with_capacity(entries.len());
+    let mut kept: HashSet<Key> = HashSet::with_capacity(entries.len());
     entries.retain(|entry| kept.insert(entry.key.clone()));
 }
 
-/// Faults of the text, and violations of the schema.
+/// Faults of the text, an empty file, and violations of what surrounds the lists of `spec.yaml`. Each entry
+/// of a list is checked where it is read: the whole document as JSON, or the violations of all of it at once,
+/// could take more memory than a controller has.
 fn check_file(file: &File<'_>, findings: &mut Findings<'_>, service_files: bool) {
     findings.faults(&file.faults);
     if !file.readable {
         return;
     }
-    let empty = match file.role {
-        Role::Spec => {
-            let services = file.value.get("services").is_some() || service_files;
-            file.value.is_null() || (!services && is_mapping_without_findings(file))
+    let root = file.root.as_ref().filter(|root| root.kind != Kind::Null);
+    let (message, help) = match (file.role, root) {
+        (Role::Spec, Some(root)) => {
+            let shell = shell(root);
+            violations::check(&schema::DOCUMENT, &shell, findings);
+            // A document with an unknown key in place of `services` is reported for that key.
+            let is_valid = schema::DOCUMENT.validator.is_valid(&shell);
+            if shell.get("services").is_some() || service_files || !is_valid {
+                return;
+            }
+            NO_SERVICE
         }
-        Role::Service | Role::Policy => file.value.is_null(),
+        (Role::Spec, None) => NO_SERVICE,
+        (Role::Service | Role::Policy, Some(_)) => return,
+        (Role::Service, None) => ("the file is empty", "write a service into it, or remove it"),
+        (Role::Policy, None) => ("the file is empty", "write a policy into it, or remove it"),
     };
-    if empty {
-        let (message, help) = match file.role {
-            Role::Spec => (
-                "the spec names no service",
-                "add `services:`, or `services: []` if there is to be none",
-            ),
-            Role::Service => ("the file is empty", "write a service into it, or remove it"),
-            Role::Policy => ("the file is empty", "write a policy into it, or remove it"),
-        };
-        findings.push(super::findings::Finding {
-            code: codes::EMPTY_SPEC,
-            severity: Severity::Error,
-            message: message.to_owned(),
-            span: Span { start: 0, end: 0 },
-            help: Some(help.to_owned()),
-        });
-    }
-    if !file.value.is_null() {
-        violations::check(file.role.checker(), &file.value, findings);
-    }
+    findings.error(codes::EMPTY_SPEC, "", message, help.to_owned());
 }
 
-/// A document with an unknown key in place of `services` is reported for that key, not for being empty.
-fn is_mapping_without_findings(file: &File<'_>) -> bool {
-    file.role.checker().validator.is_valid(&file.value)
+const NO_SERVICE: (&str, &str) =
+    ("the spec names no service", "add `services:`, or `services: []` if there is to be none");
+
+/// The document with its lists emptied.
+fn shell(root: &Node) -> Value {
+    let Kind::Map(entries) = &root.kind else { return root.to_json() };
+    let is_list = |entry: &Entry| {
+        matches!(entry.key.as_ref(), "services" | "policies")
+            && matches!(entry.value.kind, Kind::List(_))
+    };
+    let emptied = |entry: &Entry| match is_list(entry) {
+        true => Value::Array(Vec::new()),
+        false => entry.value.to_json(),
+    };
+    Value::Object(entries.iter().map(|entry| (entry.key.to_string(), emptied(entry))).collect())
 }
 
-/// The documents of one kind, from `spec.yaml` and from files of their own.
+/// The documents of one kind, from `spec.yaml` and from files of their own, each with its place.
 fn documents<'a>(
     files: &'a [File<'_>],
-    key: &str,
+    key: &'a str,
     role: Role,
-) -> impl Iterator<Item = (Place, &'a Value)> {
-    files.iter().enumerate().flat_map(move |(index, file)| {
-        let mut out = Vec::new();
-        if file.role == Role::Spec {
-            let list = file.value.get(key).and_then(Value::as_array);
-            for (item, value) in list.into_iter().flatten().enumerate() {
-                out.push((Place { file: index, pointer: format!("/{key}/{item}") }, value));
+) -> impl Iterator<Item = (Place, &'a Node)> {
+    files.iter().enumerate().filter(|(_, file)| file.readable).flat_map(move |(index, file)| {
+        let root = file.root.as_ref().filter(|root| root.kind != Kind::Null);
+        let list = match root.and_then(|root| root.entry(key)) {
+            Some(Entry { value: Node { kind: Kind::List(items), .. }, .. })
+                if file.role == Role::Spec =>
+            {
+                items.as_slice()
             }
-        } else if file.role == role && file.value.is_object() {
-            out.push((Place { file: index, pointer: String::new() }, &file.value));
-        }
-        out
+            _ => &[],
+        };
+        let own = root.filter(|_| file.role == role);
+        let own = own.map(|root| (Place { file: index, pointer: String::new() }, root));
+        let listed = list.iter().enumerate().map(move |(item, node)| {
+            (Place { file: index, pointer: format!("/{key}/{item}") }, node)
+        });
+        own.into_iter().chain(listed)
     })
 }
 
 fn policies(files: &[File<'_>], findings: &mut [Findings<'_>], spec: &mut Spec) -> Known {
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
-    for (place, document) in documents(files, "policies", Role::Policy) {
+    for (place, node) in documents(files, "policies", Role::Policy) {
         let Some(findings) = findings.get_mut(place.file) else { continue };
-        policy::check(document, &place, findings);
+        let document = node.to_json();
+        violations::check_part(&schema::POLICY, &document, &place.pointer, findings);
+        policy::check(&document, &place, findings);
         let Some(name) = document.get("name").and_then(Value::as_str) else { continue };
         if let Some(file) = first.get(name) {
-            let message =
-                format!("there is already a policy `{name}`{}", in_file(files, *file, place.file));
-            findings.error(
-                codes::DUPLICATE_POLICY,
-                &place.at("/name"),
-                message,
-                "give one of them another name".to_owned(),
-            );
+            let other = in_file(files, *file, place.file);
+            let message = format!("there is already a policy `{name}`{other}");
+            let help = "give one of them another name".to_owned();
+            findings.error(codes::DUPLICATE_POLICY, &place.at("/name"), message, help);
             continue;
         }
         first.insert(name.to_owned(), place.file);
         if let Ok(name) = PolicyName::try_from(name) {
-            spec.policies.insert(name, crate::model::Policy { document: document.clone() });
+            spec.policies.insert(name, Policy { document });
         }
     }
     let policies_complete = files.iter().all(|file| file.readable || file.role == Role::Service);
@@ -269,22 +267,19 @@ fn services(
     spec: &mut Spec,
 ) {
     let mut first: BTreeMap<ServiceId, usize> = BTreeMap::new();
-    for (place, document) in documents(files, "services", Role::Service) {
+    for (place, node) in documents(files, "services", Role::Service) {
         let Some(findings) = findings.get_mut(place.file) else { continue };
-        let Ok(raw) = raw::Service::deserialize(document) else {
-            unread(findings, &place);
-            continue;
-        };
+        let Some(raw) = raw_service(node, &place, findings) else { continue };
         let Ok(id) = ServiceId::try_from(raw.id.0.as_str()) else { continue };
         if let Some(file) = first.get(&id) {
-            let message =
-                format!("there is already a service `{id}`{}", in_file(files, *file, place.file));
+            let other = in_file(files, *file, place.file);
+            let message = format!("there is already a service `{id}`{other}");
             let help = "give one of them another id".to_owned();
             findings.error(codes::DUPLICATE_ID, &place.at("/id"), message, help);
         } else {
             first.insert(id.clone(), place.file);
         }
-        let mut service: Service = convert::service(id.clone(), &raw);
+        let mut service = convert::service(id.clone(), &raw);
         check::service(&raw, &service, &place, known, findings);
         if let Some(catalogue) = catalogue {
             against::service(&raw, &mut service, &place, catalogue, findings);
@@ -293,22 +288,28 @@ fn services(
     }
 }
 
-/// A service that the schema accepts and the types do not would be a fault of ours; it must not pass.
-fn unread(findings: &mut Findings<'_>, place: &Place) {
-    if findings.len() == 0 {
-        findings.error(
-            codes::WRONG_TYPE,
-            &place.pointer,
-            "the service cannot be read",
-            "compare it with the schema: `tidegate schema spec`".to_owned(),
-        );
+/// A service as it is written, if it has the types that the schema asks for.
+fn raw_service(node: &Node, place: &Place, findings: &mut Findings<'_>) -> Option<raw::Service> {
+    let document = node.to_json();
+    let before = findings.len();
+    violations::check_part(&schema::SERVICE, &document, &place.pointer, findings);
+    match raw::Service::deserialize(&document) {
+        Ok(raw) => Some(raw),
+        Err(_) if findings.len() > before || findings.is_full() => None,
+        Err(_) => {
+            // The schema accepted what the types do not: it must not pass for a valid service.
+            let help = "compare it with the schema: `tidegate schema spec`".to_owned();
+            let message = "the service cannot be read";
+            findings.error(codes::WRONG_TYPE, &place.pointer, message, help);
+            None
+        }
     }
 }
 
 fn guard(files: &[File<'_>]) -> Option<Guard> {
     let file = files.iter().find(|file| file.role == Role::Spec)?;
-    let raw = raw::Guard::deserialize(file.value.get("guard")?).ok()?;
-    convert::guard(&raw)
+    let document = file.root.as_ref()?.entry("guard")?.value.to_json();
+    convert::guard(&raw::Guard::deserialize(document).ok()?)
 }
 
 /// Where the first of two stands, unless both stand in one file.

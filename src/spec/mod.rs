@@ -20,6 +20,7 @@ pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
 pub(crate) mod violations;
+mod wording;
 pub mod yaml;
 
 use std::fmt::Write as _;

@@ -17,7 +17,7 @@ pub(crate) enum PolicyChoice {
     /// The name of one of `policies`.
     Named(Name),
     /// A policy in place.
-    Inline(InlinePolicy),
+    Inline(Box<InlinePolicy>),
 }
 
 macro_rules! policy {
@@ -161,10 +161,10 @@ pub(crate) enum ScaleBy {
 pub(crate) struct Condition {
     /// Holds when all of these do.
     #[schemars(length(min = 1))]
-    all: Option<Vec<Condition>>,
+    all: Option<Vec<Self>>,
     /// Holds when any of these does.
     #[schemars(length(min = 1))]
-    any: Option<Vec<Condition>>,
+    any: Option<Vec<Self>>,
     /// One of the policy's signals.
     signal: Option<String>,
     /// Holds when the signal is above this.

@@ -4,19 +4,17 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
+use super::keys;
 use super::text::{Offsets, decode};
-use super::{Entry, Fault, Kind, Node, Parsed, Span, scalar};
+use super::{Entry, Fault, Key, Kind, Node, Parsed, Span, scalar};
 use crate::model::FILE_BYTES_MAX;
 use crate::spec::codes;
 
 /// Lists and mappings inside each other: the deepest place of a spec, a nested condition, needs a dozen.
 pub const DEPTH_MAX: usize = 64;
-/// Values of one file, with every copy that an alias makes: three times what 10,000 services need, and a
-/// bound on memory whatever a file tries.
-pub const NODES_MAX: usize = 2_000_000;
-/// Mappings up to this size are searched for duplicate keys one by one, which is faster than hashing.
-const LINEAR_KEYS_MAX: usize = 16;
-
+/// Values of one file, with every copy that an alias makes: twice what 10,000 services need, and a bound on
+/// memory whatever a file tries.
+pub const NODES_MAX: usize = 1_000_000;
 /// Reads one file.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Parsed {
@@ -43,6 +41,7 @@ pub fn parse(bytes: &[u8]) -> Parsed {
         open: Vec::new(),
         anchors: HashMap::new(),
         root: None,
+        keys: HashSet::new(),
         documents: 0,
         nodes: 0,
         faults: Vec::new(),
@@ -64,10 +63,18 @@ struct Open {
     items: Items,
 }
 
+/// A key whose value has not come yet.
+#[derive(Debug)]
+enum PendingKey {
+    /// An unquoted `<<`.
+    Merge,
+    Key(Key, Span),
+}
+
 #[derive(Debug)]
 enum Items {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, key: Option<(String, Span)>, merges: Vec<Node> },
+    Map { entries: Vec<Entry>, key: Option<PendingKey>, merges: Vec<Node> },
 }
 
 /// An anchored value and how many nodes it has.
@@ -81,12 +88,13 @@ struct Builder<'a> {
     open: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
     root: Option<Node>,
+    keys: HashSet<Key>,
     documents: usize,
     nodes: usize,
     faults: Vec<Fault>,
 }
 
-type Step = Result<(), Box<Fault>>;
+pub(super) type Step = Result<(), Box<Fault>>;
 
 impl Builder<'_> {
     fn run(&mut self) -> Step {
@@ -121,7 +129,7 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let span = self.trim(span);
                 self.count(1, span)?;
-                let kind = self.scalar(text.into_owned(), style, tag.as_deref(), span);
+                let kind = self.scalar(&text, style, tag.as_deref(), span);
                 let plain = style == ScalarStyle::Plain;
                 self.place(Node { kind, span }, anchor, plain)
             }
@@ -193,10 +201,14 @@ impl Builder<'_> {
     fn end(&mut self, span: Span) -> Step {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let kind = match open.items {
-            Items::List(items) => Kind::List(items),
+            Items::List(mut items) => {
+                items.shrink_to_fit();
+                Kind::List(items)
+            }
             Items::Map { mut entries, merges, .. } => {
-                self.duplicate_keys(&entries);
-                self.merge(&mut entries, merges)?;
+                keys::report_duplicates(&entries, &mut self.faults);
+                keys::merge(&mut entries, merges)?;
+                entries.shrink_to_fit();
                 Kind::Map(entries)
             }
         };
@@ -218,22 +230,27 @@ impl Builder<'_> {
         match &mut open.items {
             Items::List(items) => items.push(node),
             Items::Map { entries, key, merges } => match key.take() {
-                Some((key, _)) if key == MERGE_KEY => merges.push(node),
-                Some((key, key_span)) => entries.push(Entry { key, key_span, value: node }),
+                Some(PendingKey::Merge) => merges.push(node),
+                Some(PendingKey::Key(key, key_span)) => {
+                    entries.push(Entry { key, key_span, value: node });
+                }
                 None => {
                     let raw = self.text.get(
                         node.span.start.saturating_sub(self.skipped)
                             ..node.span.end.saturating_sub(self.skipped),
                     );
                     let text = match node.kind {
-                        Kind::Text(text) if text == "<<" && plain => MERGE_KEY.to_owned(),
+                        Kind::Text(text) if &*text == "<<" && plain => {
+                            *key = Some(PendingKey::Merge);
+                            return Ok(());
+                        }
                         Kind::Text(text) => text,
-                        Kind::Bool(_) | Kind::Number(_) => raw.unwrap_or_default().to_owned(),
+                        Kind::Bool(_) | Kind::Number(_) => raw.unwrap_or_default().into(),
                         Kind::Null | Kind::List(_) | Kind::Map(_) => {
                             return Err(self.bad_key(node.span));
                         }
                     };
-                    *key = Some((text, node.span));
+                    *key = Some(PendingKey::Key(keys::intern(&mut self.keys, text), node.span));
                 }
             },
         }
@@ -249,63 +266,19 @@ impl Builder<'_> {
         fatal(codes::BAD_KEY, span, "a key must be a text".to_owned(), Some(help))
     }
 
-    fn duplicate_keys(&mut self, entries: &[Entry]) {
-        let mut seen = HashSet::new();
-        for (index, entry) in entries.iter().enumerate() {
-            let duplicate = if entries.len() <= LINEAR_KEYS_MAX {
-                entries.iter().take(index).any(|before| before.key == entry.key)
-            } else {
-                !seen.insert(entry.key.as_str())
-            };
-            if duplicate {
-                self.faults.push(Fault {
-                    code: codes::DUPLICATE_KEY,
-                    span: entry.key_span,
-                    message: format!("the key `{}` stands twice in this mapping", entry.key),
-                    help: Some("keep one of the two".to_owned()),
-                });
-            }
-        }
-    }
-
-    /// Merge keys (`<<: *defaults`): what is written out wins, then the first that is merged.
-    fn merge(&mut self, entries: &mut Vec<Entry>, merges: Vec<Node>) -> Step {
-        if merges.is_empty() {
-            return Ok(());
-        }
-        let mut sources = Vec::new();
-        for node in merges {
-            match node.kind {
-                Kind::List(items) => sources.extend(items),
-                _ => sources.push(node),
-            }
-        }
-        let mut known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
-        for source in sources {
-            let Kind::Map(merged) = source.kind else {
-                let message = "`<<` takes a mapping, or a list of mappings".to_owned();
-                return Err(fatal(codes::BAD_YAML, source.span, message, None));
-            };
-            entries.extend(merged.into_iter().filter(|entry| known.insert(entry.key.clone())));
-        }
-        Ok(())
-    }
-
-    fn scalar(&mut self, text: String, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Kind {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Kind {
         let Some(tag) = tag else {
             return match style {
-                ScalarStyle::Plain => scalar::resolve(&text),
-                _ => Kind::Text(text),
+                ScalarStyle::Plain => scalar::resolve(text),
+                _ => Kind::Text(text.into()),
             };
         };
         let resolved = match tag.suffix.as_str() {
-            "str" if tag.is_yaml_core_schema() => return Kind::Text(text),
-            "null" | "bool" | "int" | "float" if tag.is_yaml_core_schema() => {
-                scalar::resolve(&text)
-            }
+            "str" if tag.is_yaml_core_schema() => return Kind::Text(text.into()),
+            "null" | "bool" | "int" | "float" if tag.is_yaml_core_schema() => scalar::resolve(text),
             _ => {
                 self.unsupported_tag(tag, span);
-                return Kind::Text(text);
+                return Kind::Text(text.into());
             }
         };
         let fits = matches!(
@@ -350,8 +323,13 @@ impl Builder<'_> {
     }
 }
 
-/// Stands for an unquoted `<<` among the keys: no key can be this text, since NUL is refused.
-const MERGE_KEY: &str = "\0<<";
+/// What the scanner says when it looks ahead past its own limit of depth, which is above ours.
+const SCANNER_DEPTH: &str = "recursion limit";
+
+fn too_deep(span: Span) -> Box<Fault> {
+    let message = format!("lists and mappings are nested more than {DEPTH_MAX} deep here");
+    fatal(codes::TOO_DEEP, span, message, None)
+}
 
 /// What the scanner says when it looks ahead past its own limit of depth, which is above ours.
 const SCANNER_DEPTH: &str = "recursion limit";
@@ -369,7 +347,7 @@ fn size(node: &Node) -> usize {
     }
 }
 
-fn fatal(
+pub(super) fn fatal(
     code: crate::model::Code,
     span: Span,
     message: String,

@@ -4,10 +4,13 @@
 //! the reading of a file, because what follows it has no certain meaning; every other fault is collected.
 
 mod build;
+mod keys;
 mod scalar;
 #[cfg(test)]
 mod tests;
 mod text;
+
+use std::sync::Arc;
 
 use serde_json::{Map, Number, Value};
 
@@ -43,18 +46,21 @@ pub enum Kind {
     /// A finite number.
     Number(Number),
     /// A text.
-    Text(String),
+    Text(Box<str>),
     /// A list.
     List(Vec<Node>),
     /// A mapping, in the order of the file.
     Map(Vec<Entry>),
 }
 
+/// A key of a mapping.
+pub type Key = Arc<str>;
+
 /// One entry of a mapping.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The key.
-    pub key: String,
+    /// The key; equal keys of a file share their text.
+    pub key: Key,
     /// Where the key stands.
     pub key_span: Span,
     /// The value.
@@ -100,10 +106,13 @@ impl Node {
             Kind::Null => Value::Null,
             Kind::Bool(value) => Value::Bool(*value),
             Kind::Number(number) => Value::Number(number.clone()),
-            Kind::Text(text) => Value::String(text.clone()),
+            Kind::Text(text) => Value::String(text.to_string()),
             Kind::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
             Kind::Map(entries) => Value::Object(
-                entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect::<Map<_, _>>(),
+                entries
+                    .iter()
+                    .map(|e| (e.key.to_string(), e.value.to_json()))
+                    .collect::<Map<_, _>>(),
             ),
         }
     }
@@ -112,7 +121,7 @@ impl Node {
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
-            Kind::Map(entries) => entries.iter().find(|entry| entry.key == key),
+            Kind::Map(entries) => entries.iter().find(|entry| entry.key.as_ref() == key),
             Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::List(_) => None,
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn resolve(text: &str) -> Kind {
     }
     match number(text) {
         Some(number) => Kind::Number(number),
-        None => Kind::Text(text.to_owned()),
+        None => Kind::Text(text.into()),
     }
 }
 

@@ -65,7 +65,9 @@ fn spans_are_bytes_of_the_file() {
 fn check_spans(node: &Node, text: &str) {
     let shown = text.get(node.span.start..node.span.end).expect("a range on character borders");
     match &node.kind {
-        Kind::Text(value) if !shown.starts_with(['"', '|']) => assert_eq!(shown, value),
+        Kind::Text(value) if !shown.starts_with('"') && !shown.contains('\n') => {
+            assert_eq!(shown, &**value);
+        }
         Kind::Text(_) | Kind::Null | Kind::Bool(_) | Kind::Number(_) => {}
         Kind::List(items) => items.iter().for_each(|item| check_spans(item, text)),
         Kind::Map(entries) => {
@@ -84,6 +86,7 @@ fn aliases_and_merge_keys_expand() {
     let json = root(text).to_json();
     assert_eq!(json["one"], json!({"min": 1, "max": 3}));
     assert_eq!(json["two"], json!({"min": 1, "max": 2}));
+    assert_eq!(root("{\"<<\": 1}").to_json(), json!({"<<": 1}));
     assert_eq!(json["three"], json!({"min": 1, "max": 2, "x": 1}));
 }
 
@@ -98,7 +101,7 @@ fn what_is_not_one_plain_document_is_refused() {
         (b"~: 1\n", &["bad-key"]),
         (b"a: *b\n", &["bad-yaml"]),
         (b"a: &a [*a]\n", &["bad-yaml"]),
-        (b"\ta: 1\n", &["bad-yaml"]),
+        (b"a:\n\tb: 1\n", &["bad-yaml"]),
         (b"a: 1\x00\nb: 2\n", &["bad-yaml"]),
         (b"a: \xff\n", &["bad-encoding"]),
         (b"<<: 1\n", &["bad-yaml"]),
@@ -115,10 +118,10 @@ fn what_is_not_one_plain_document_is_refused() {
 fn hostile_files_end_quickly() {
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (name, before) in ('b'..='z').zip('a'..='y') {
-        bomb.push_str(&format!(
-            "{name}: &{name} [{}]\n",
-            vec![format!("*{before}"); 10].join(", ")
-        ));
+        let copies = vec![format!("*{before}"); 10].join(", ");
+        bomb.extend([name, ':', ' ', '&', name, ' ', '[']);
+        bomb.push_str(&copies);
+        bomb.push_str("]\n");
     }
     let cases = [
         (bomb, "too-large"),
