@@ -25,12 +25,12 @@ const UNSEEN_MAX: Duration = Duration::from_secs(10);
 /// Restarts during the wait after which a replica is said not to stay up.
 const RESTARTS_MAX: u32 = 3;
 
-type Look = Option<(Timestamp, Arc<Vec<Replica>>)>;
+type Look = Arc<Mutex<Option<(Timestamp, Arc<Vec<Replica>>)>>>;
 
 /// Shares looks at one region among all targets that wait there.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    looks: Mutex<BTreeMap<(ProviderName, Region), Arc<Mutex<Look>>>>,
+    looks: Mutex<BTreeMap<(ProviderName, Region), Look>>,
 }
 
 impl Gate {

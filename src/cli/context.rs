@@ -10,7 +10,7 @@ use crate::apply::SystemClock;
 use crate::config::secrets::SecretSource;
 use crate::config::{self, Config};
 use crate::control::{Controller, OnProgress, Purpose, Setup};
-use crate::model::{Diagnostic, SourceFile, Sources};
+use crate::model::{Diagnostic, Sources};
 use crate::spec;
 
 /// This process's environment and this machine's files.
@@ -61,11 +61,8 @@ pub(super) fn load_config(path: &Path) -> anyhow::Result<Config> {
     })?;
     let name = path.display().to_string();
     let (config, findings) = config::load(&bytes, &name);
-    let quiet_if_fine = config.is_some() && findings.is_empty();
-    if !quiet_if_fine {
-        let sources =
-            Sources { spec: Some(SourceFile { path: name, bytes }), ..Sources::default() };
-        show_findings(&findings, &sources);
+    if !findings.is_empty() {
+        eprintln!("{}", config::render_text(&findings, &name, &bytes, is_terminal()));
     }
     let Some(mut config) = config else {
         bail!("the configuration `{}` is not valid; nothing was done", path.display());
@@ -102,6 +99,6 @@ pub(super) async fn controller(
 /// Files whose change means that the configuration must be read again.
 pub(super) fn watched_files(config_path: &Path, config: &Config) -> Vec<PathBuf> {
     let mut files = vec![config_path.to_path_buf()];
-    files.extend(config.files().into_iter().map(PathBuf::from));
+    files.extend(config.files());
     files
 }

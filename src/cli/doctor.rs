@@ -123,7 +123,7 @@ async fn spec_checks(controller: &mut Controller) -> Vec<Check> {
             "check `repository.url` and `repository.credentials`",
         )),
         Ok(_) => {
-            checks.push(good("read the spec repository", &format!("branch `{branch}` was read")))
+            checks.push(good("read the spec repository", &format!("branch `{branch}` was read")));
         }
     }
     match (controller.source().good(), controller.source().refused()) {
@@ -137,7 +137,7 @@ async fn spec_checks(controller: &mut Controller) -> Vec<Check> {
             checks.push(good("spec", &format!("valid, {services} services")));
         }
         (None, None) => {
-            checks.push(bad("spec", "none was found", "push a `spec.yaml` to the branch"))
+            checks.push(bad("spec", "none was found", "push a `spec.yaml` to the branch"));
         }
     }
     checks.push(clock(controller).await);

@@ -16,6 +16,7 @@ mod status;
 mod validate;
 mod worker;
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -167,7 +168,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 pub fn reference() -> String {
     fn add(out: &mut String, command: &mut clap::Command, path: &str) {
         let name = format!("{path}{}", command.get_name());
-        out.push_str(&format!("## {name}\n\n```text\n{}```\n\n", command.render_long_help()));
+        let _ = write!(out, "## {name}\n\n```text\n{}```\n\n", command.render_long_help());
         let subcommands: Vec<String> = command
             .get_subcommands()
             .filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")

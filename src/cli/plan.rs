@@ -77,7 +77,7 @@ pub(super) fn show(plan: &Plan, output: Output) -> anyhow::Result<()> {
         Output::Text => print!("{}", render::text(plan, context::wants_colour())),
         Output::Markdown => print!("{}", render::markdown(plan)),
         Output::Json => {
-            println!("{}", serde_json::to_string_pretty(&render::json::document(plan))?)
+            println!("{}", serde_json::to_string_pretty(&render::json::document(plan))?);
         }
     }
     Ok(())

@@ -198,8 +198,16 @@ impl Config {
             match provider {
                 ProviderConfig::Process(process) => {
                     process.dir = base.join(&process.dir).display().to_string();
+                    process.cwd =
+                        process.cwd.as_ref().map(|cwd| base.join(cwd).display().to_string());
                 }
-                ProviderConfig::Docker(_) => {}
+                ProviderConfig::Docker(docker) => {
+                    for tls in docker.tls.values_mut() {
+                        for file in [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file] {
+                            *file = base.join(&file).display().to_string();
+                        }
+                    }
+                }
                 #[cfg(feature = "testing")]
                 ProviderConfig::Fake(fake) => {
                     fake.dir = base.join(&fake.dir).display().to_string();

@@ -85,7 +85,7 @@ mod tests {
         journal.append(&[line.clone(), line.clone()]).unwrap();
         let text = std::fs::read(folder.path().join("journal.jsonl")).unwrap();
         std::fs::write(folder.path().join("journal.jsonl"), &text[..text.len() - 9]).unwrap();
-        assert_eq!(journal.read().unwrap(), [line.clone()]);
+        assert_eq!(journal.read().unwrap(), std::slice::from_ref(&line));
         journal.replace(&[line.clone(), line]).unwrap();
         assert_eq!(journal.read().unwrap().len(), 2);
     }

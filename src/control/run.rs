@@ -118,7 +118,7 @@ pub async fn run(
     match tokio::time::timeout(LAST_PUSH_MAX, controller.flush()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::warn!(%error, "history stays in the journal until the next start")
+            tracing::warn!(%error, "history stays in the journal until the next start");
         }
         Err(_) => tracing::warn!("the last push takes too long; history stays in the journal"),
     }
@@ -179,7 +179,10 @@ async fn reload(controller: &mut Controller, reload: &Reload) {
     match result {
         Ok(()) => tracing::info!("the changed configuration is in use"),
         Err(error) => {
-            tracing::error!(error, "the changed configuration is refused; the old one stays in use")
+            tracing::error!(
+                error,
+                "the changed configuration is refused; the old one stays in use"
+            );
         }
     }
 }

@@ -307,6 +307,7 @@ pub struct Guard {
     pub until: Timestamp,
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 fn millis<S: serde::Serializer>(duration: &Option<Duration>, out: S) -> Result<S::Ok, S::Error> {
     duration.map(|d| d.as_millis() as u64).serialize(out)
 }

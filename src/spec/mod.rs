@@ -23,18 +23,10 @@ pub(crate) mod violations;
 mod wording;
 pub mod yaml;
 
-use std::fmt::Write as _;
-
-use sha2::{Digest as _, Sha256};
-
-use crate::model::{Catalogue, Diagnostic, Sources, Spec, Template, TemplateHash};
+use crate::model::{Catalogue, Diagnostic, Sources, Spec};
 
 /// A commented spec to start from; it runs on the `process` provider without any installation.
 pub const STARTER: &str = include_str!("../../examples/quickstart/controller/spec.yaml");
-
-/// Hexadecimal digits of a template hash: short enough for a label, long enough that two templates of one
-/// service never share one by chance.
-const TEMPLATE_HASH_DIGITS: usize = 12;
 
 /// What could be read of a spec.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,19 +48,4 @@ pub fn load(sources: &Sources, catalogue: Option<&Catalogue>) -> Loaded {
 #[must_use]
 pub fn schema() -> serde_json::Value {
     schema::spec()
-}
-
-/// The hash of what one replica is: equal templates have equal hashes, on every machine and in every
-/// version that knows the same keys.
-#[must_use]
-pub fn template_hash(template: &Template) -> TemplateHash {
-    // `Value` sorts the keys of its objects: that makes the text canonical.
-    let canonical = serde_json::to_value(template).unwrap_or_default().to_string();
-    let digest = Sha256::digest(canonical.as_bytes());
-    let mut digits = String::with_capacity(TEMPLATE_HASH_DIGITS);
-    for byte in digest.iter().take(TEMPLATE_HASH_DIGITS / 2) {
-        // Writing to a `String` does not fail.
-        let _ = write!(digits, "{byte:02x}");
-    }
-    TemplateHash(digits)
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Loaded, load, render, template_hash};
+use super::{Loaded, load, render};
 use crate::model::{
     Autoscale, Bounds, Count, HealthProbe, Service, Severity, SourceFile, Sources, Spec, Strategy,
 };
@@ -157,7 +157,7 @@ fn equal_templates_have_equal_hashes() {
     let again = spec(&DOCKER.replace("cpu: 0.25", "cpu: 250m"));
     let other = spec(&DOCKER.replace("1.29", "1.30"));
     let hash = |spec: &Spec| {
-        template_hash(service(spec, "web").template.as_ref().expect("a template")).to_string()
+        service(spec, "web").template.as_ref().expect("a template").hash().to_string()
     };
     assert_eq!(hash(&first), hash(&again));
     assert_ne!(hash(&first), hash(&other));

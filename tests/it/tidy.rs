@@ -20,7 +20,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "control",
         &[
-            "model", "spec", "git", "plan", "record", "decide", "providers", "observe", "apply",
+            "model",
+            "spec",
+            "git",
+            "plan",
+            "record",
+            "decide",
+            "providers",
+            "observe",
+            "apply",
             "config",
         ],
     ),
@@ -29,8 +37,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "spec", "git", "plan", "record", "config", "control", "apply", "observe",
-            "providers", "telemetry",
+            "model",
+            "spec",
+            "git",
+            "plan",
+            "record",
+            "config",
+            "control",
+            "apply",
+            "observe",
+            "providers",
+            "telemetry",
         ],
     ),
     ("telemetry", &[]),
@@ -67,7 +84,9 @@ fn product_lines(text: &str) -> impl Iterator<Item = &str> {
 
 fn is_test(path: &Path) -> bool {
     let name = path.file_name().unwrap();
-    name == "tests.rs" || path.parent().unwrap().ends_with("tests") || path.ends_with("model/testing.rs")
+    name == "tests.rs"
+        || path.parent().unwrap().ends_with("tests")
+        || path.ends_with("model/testing.rs")
 }
 
 /// Our modules named after `crate::`, also inside `use crate::{a, b::c}`.
@@ -121,7 +140,8 @@ fn modules_use_only_what_they_may() {
         if matches!(module, "lib" | "main") || is_test(&path) {
             continue;
         }
-        let allowed = may_use.get(module).unwrap_or_else(|| panic!("`{module}` is not in the table"));
+        let allowed =
+            may_use.get(module).unwrap_or_else(|| panic!("`{module}` is not in the table"));
         for used in used_modules(&fs::read_to_string(&path).unwrap()) {
             if used != module && !allowed.contains(&used.as_str()) {
                 wrong.push(format!("{} uses `{used}`", relative.display()));
@@ -158,8 +178,18 @@ fn no_provider_knows_another() {
 #[test]
 fn the_pure_stages_do_no_io() {
     let effects = [
-        "std::fs", "std::net", "std::process", "std::env", "std::thread", "tokio", "reqwest", "git2",
-        "fastrand", "SystemTime", "Instant::now", "Timestamp::now",
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::env",
+        "std::thread",
+        "tokio",
+        "reqwest",
+        "git2",
+        "fastrand",
+        "SystemTime",
+        "Instant::now",
+        "Timestamp::now",
     ];
     for stage in ["model", "spec", "decide", "plan", "record"] {
         for path in files(&root().join("src").join(stage), "rs") {
@@ -220,7 +250,8 @@ fn the_readme_names_the_two_commands_and_what_exists() {
     }
     assert!(readme.lines().count() <= 200, "README.md is longer than a newcomer reads");
     let spec = fs::read_to_string(root().join("examples/quickstart/controller/spec.yaml")).unwrap();
-    let shown: Vec<&str> = spec.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    let shown: Vec<&str> =
+        spec.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     assert!(readme.contains(&shown.join("\n")), "README.md does not show the quickstart's spec");
     let links = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
@@ -231,11 +262,22 @@ fn the_readme_names_the_two_commands_and_what_exists() {
 #[test]
 fn the_top_level_stays_as_it_is() {
     let allowed = [
-        "Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "src", "schema", "examples", "deploy", "tests",
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "src",
+        "schema",
+        "examples",
+        "deploy",
+        "tests",
         "target",
     ];
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "{name} does not belong here");
+        assert!(
+            name.starts_with('.') || allowed.contains(&name.as_str()),
+            "{name} does not belong here"
+        );
     }
 }

@@ -74,6 +74,7 @@ impl ProcessProvider {
         exe: PathBuf,
     ) -> Result<Self, ConfigError> {
         let settings = Settings::new(config)?;
+        #[expect(clippy::disallowed_methods, reason = "replicas inherit a few harmless variables")]
         let inherited = environment::INHERITED
             .into_iter()
             .filter_map(|name| Some((name, std::env::var_os(name)?)))

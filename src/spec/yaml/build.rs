@@ -331,14 +331,6 @@ fn too_deep(span: Span) -> Box<Fault> {
     fatal(codes::TOO_DEEP, span, message, None)
 }
 
-/// What the scanner says when it looks ahead past its own limit of depth, which is above ours.
-const SCANNER_DEPTH: &str = "recursion limit";
-
-fn too_deep(span: Span) -> Box<Fault> {
-    let message = format!("lists and mappings are nested more than {DEPTH_MAX} deep here");
-    fatal(codes::TOO_DEEP, span, message, None)
-}
-
 fn size(node: &Node) -> usize {
     1 + match &node.kind {
         Kind::List(items) => items.iter().map(size).sum(),

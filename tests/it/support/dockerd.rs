@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 
 /// The image every test daemon has: busybox with `httpd`, `nc` and a few more.
-pub const IMAGE: &str = "tidegate-test:1";
+pub(crate) const IMAGE: &str = "tidegate-test:1";
 /// Time a daemon may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(60);
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/dockerd.sh");
 
 /// A daemon, in use for as long as this lives.
 #[derive(Debug)]
-pub struct Dockerd {
+pub(crate) struct Dockerd {
     /// As `hosts:` of the configuration wants it.
     pub host: String,
     supervisor: Option<Child>,
@@ -29,7 +29,7 @@ pub struct Dockerd {
 
 impl Dockerd {
     /// The daemon that tests share. Owners tell their containers apart.
-    pub async fn shared() -> Self {
+    pub(crate) async fn shared() -> Self {
         let named = std::env::var("TIDEGATE_TEST_DOCKER_HOST").ok();
         let (host, in_use) = match named {
             Some(host) => (host, None),
@@ -52,7 +52,7 @@ impl Dockerd {
     }
 
     /// A daemon of this test alone, without published ports, that may be stopped and reconfigured.
-    pub async fn private(options: &[&str]) -> Self {
+    pub(crate) async fn private(options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let in_use = open_lock(dir.path(), "users.lock");
         in_use.lock_shared().unwrap();
@@ -68,7 +68,7 @@ impl Dockerd {
     }
 
     /// Starts a private daemon that was stopped.
-    pub async fn start(&mut self, options: &[&str]) {
+    pub(crate) async fn start(&mut self, options: &[&str]) {
         let dir = self._dir.as_ref().unwrap().path().to_owned();
         let quiet = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
         let mut supervisor = serve(&dir, &[&quiet, options].concat(), 2);
@@ -77,7 +77,7 @@ impl Dockerd {
     }
 
     /// Stops a private daemon.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut supervisor) = self.supervisor.take() {
             let pid = rustix::process::Pid::from_child(&supervisor);
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -86,12 +86,12 @@ impl Dockerd {
     }
 
     /// The path of its socket.
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.host.strip_prefix("unix://").unwrap().into()
     }
 
     /// A client of the tests' own, to see what the provider did.
-    pub fn client(&self) -> Docker {
+    pub(crate) fn client(&self) -> Docker {
         Docker::connect_with_unix(&self.host, 60, bollard::API_DEFAULT_VERSION).unwrap()
     }
 }

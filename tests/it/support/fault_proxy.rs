@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The connection breaks before the daemon sees the request.
     CutBefore,
     /// The daemon does what was asked; the connection breaks before it answers.
@@ -33,7 +33,7 @@ struct Script {
 
 /// A proxy on a socket of its own. The client opens one connection per request.
 #[derive(Debug)]
-pub struct FaultProxy {
+pub(crate) struct FaultProxy {
     /// As `hosts:` of the configuration wants it.
     pub host: String,
     script: Arc<Mutex<Script>>,
@@ -43,7 +43,7 @@ pub struct FaultProxy {
 
 impl FaultProxy {
     /// Starts a proxy in front of a daemon's socket.
-    pub fn start(daemon: PathBuf) -> Self {
+    pub(crate) fn start(daemon: PathBuf) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("proxy.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -62,23 +62,23 @@ impl FaultProxy {
     }
 
     /// Forgets requests and faults; the next request is number 0.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         *self.script.lock().unwrap() = Script::default();
     }
 
     /// Breaks the n-th request from now on.
-    pub fn break_nth(&self, n: usize, fault: Fault) {
+    pub(crate) fn break_nth(&self, n: usize, fault: Fault) {
         self.reset();
         self.script.lock().unwrap().faults.push((n, fault));
     }
 
     /// Breaks every request, or with `None` no more.
-    pub fn break_all(&self, fault: Option<Fault>) {
+    pub(crate) fn break_all(&self, fault: Option<Fault>) {
         self.script.lock().unwrap().always = fault;
     }
 
     /// The requests since the last reset.
-    pub fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.script.lock().unwrap().seen.clone()
     }
 }

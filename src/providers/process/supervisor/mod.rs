@@ -3,6 +3,7 @@
 //! It outlives the controller, starts the replica's own process, carries its output to files, probes its
 //! health, starts it again when it ends, and writes down every change. It ends when it is asked to
 //! (SIGTERM), and with it the replica. It knows nothing of specs, plans or other replicas.
+#![expect(clippy::disallowed_methods, reason = "a process of its own has an edge of its own")]
 
 mod back_off;
 mod child;
