@@ -53,10 +53,9 @@ pub(super) fn judge(file: &[u8], host: &str, port: u16, key: &[u8]) -> Verdict {
         }
         let is_same_key = STANDARD.decode(key_text).map(|bytes| bytes == key);
         match (marker, patterns.parse::<HostPatterns>(), is_same_key) {
-            (Some("@revoked"), Ok(patterns), Ok(true)) if covers(&patterns, &names) => {
-                return Verdict::Revoked;
-            }
-            (Some("@revoked"), Ok(_), Ok(_)) => {}
+            (Some("@revoked"), Ok(patterns), Ok(is_same_key))
+                if !is_same_key || !covers(&patterns, &names) => {}
+            (Some("@revoked"), Ok(_), Ok(_)) => return Verdict::Revoked,
             (Some("@revoked"), ..) => return Verdict::UnreadableRevocation(index + 1),
             (None, Ok(patterns), Ok(is_same_key)) if covers(&patterns, &names) => {
                 trusted |= is_same_key;

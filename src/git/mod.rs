@@ -55,3 +55,17 @@ pub mod codes {
         ODD_NAME,
     ];
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_may_go_to_a_blocking_thread() {
+        fn is_send<T: Send + 'static>() {}
+        is_send::<Mirror>();
+        is_send::<StatusWriter>();
+        is_send::<Remote>();
+        is_send::<GitError>();
+    }
+}

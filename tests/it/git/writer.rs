@@ -273,10 +273,21 @@ fn an_unreachable_server_loses_nothing() {
     writer.set_remote(wrong);
     let error = publish(&mut writer, &[one("2")]).unwrap_err();
     assert!(error.to_string().contains("refused the token"), "{error}");
-    assert!(error.to_string().contains("may write"), "{error}");
     writer.set_remote(server.remote("a.git"));
     assert!(matches!(publish(&mut writer, &[one("2")]).unwrap(), Published::Committed { .. }));
     assert_eq!(text(&repo, &format!("{STEM}.jsonl")).lines().count(), 2);
+}
+
+#[test]
+fn a_token_that_may_only_read_is_told_apart() {
+    let server = GitHttp::start_with("if ($arg_service = git-receive-pack) { return 403; }", false);
+    server.repo("a.git");
+    let dir = TempDir::new().unwrap();
+    let mut writer = writer(&dir.path().join("writer"), server.remote("a.git"));
+    assert_eq!(writer.head().unwrap(), None);
+    let error = publish(&mut writer, &[one("1")]).unwrap_err();
+    assert!(error.to_string().contains("may write this repository"), "{error}");
+    assert!(!error.is_retryable());
 }
 
 #[test]
