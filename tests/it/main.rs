@@ -8,3 +8,5 @@ mod schemas;
 mod spec;
 mod support;
 mod tidy;
+mod conformance;
+mod support;

@@ -3,15 +3,14 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerState, ContainerStateStatusEnum as State, EventMessage};
+use bollard::models::{
+    ContainerState, ContainerStateStatusEnum as State, ContainerSummary, EventMessage,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::health::HealthMemory;
-use super::uptime::Uptime;
 use crate::model::Exit;
 
-/// Rounding of an uptime, and the time between the instant of a cycle and the daemon's answer, in seconds.
-const UPTIME_SLACK_S: i64 = 5;
 /// The daemon's first wait before it starts an exited container again; it doubles with each exit…
 const BACK_OFF_FIRST_MS: i64 = 100;
 /// …up to this.
@@ -36,28 +35,34 @@ pub(super) struct Facts {
     pub(super) last_exit: Option<Exit>,
 }
 
+/// One run of a container: the ids of its network endpoints, which the daemon makes anew with every start
+/// on every kind of network, and which the list tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Run(String);
+
+impl Run {
+    /// The run that a listed container is in; `None` when the daemon does not tell.
+    pub(super) fn of(container: &ContainerSummary) -> Option<Self> {
+        let networks = container.network_settings.as_ref()?.networks.as_ref()?;
+        let mut ids: Vec<&str> = networks
+            .values()
+            .filter_map(|network| network.endpoint_id.as_deref())
+            .filter(|id| !id.is_empty())
+            .collect();
+        ids.sort_unstable();
+        (!ids.is_empty()).then(|| Self(ids.join(" ")))
+    }
+}
+
 /// What is remembered of a container between two observations.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
-    /// When it was last listed as running, and since when it ran then.
-    pub(super) seen_running: Option<(Timestamp, Uptime)>,
-    /// What an inspection told.
+    /// The run in which it was inspected.
+    pub(super) run: Option<Run>,
+    /// What that inspection told.
     pub(super) facts: Facts,
     /// What its probes said.
     pub(super) health: HealthMemory,
-}
-
-impl Memory {
-    /// Whether what is remembered still holds for a container that is listed as running with this uptime.
-    pub(super) fn holds(&self, uptime: Option<Uptime>, now: Timestamp) -> bool {
-        match (self.seen_running, uptime) {
-            (Some((at, before)), Some(uptime)) => {
-                let elapsed = now.duration_since(at).as_secs();
-                !before.was_restarted(uptime, elapsed, UPTIME_SLACK_S)
-            }
-            _ => false,
-        }
-    }
 }
 
 /// Facts from an inspection. The reason of an exit is known only while the container does not run; of a

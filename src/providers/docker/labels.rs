@@ -191,7 +191,7 @@ mod tests {
     fn names_are_readable_and_unambiguous() {
         let owner = OwnerId::try_from("acme").unwrap();
         let name = container_name(&owner, &key("web", "iad", "edge"));
-        insta::assert_snapshot!(name, @"tidegate-acme-web-iad-0-6e8471ee");
+        insta::assert_snapshot!(name, @"tidegate-acme-web-iad-0-5eae80d2");
         let others = [
             key("web-iad", "iad", "edge"),
             key("web", "iad", "acme/edge"),

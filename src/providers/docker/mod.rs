@@ -11,7 +11,6 @@ mod labels;
 mod observe;
 mod pull;
 mod request;
-mod uptime;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

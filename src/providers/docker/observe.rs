@@ -10,11 +10,10 @@ use bollard::models::{
 use futures_util::{StreamExt as _, stream};
 
 use super::errors::Failure;
-use super::facts::{self, Facts, Memory};
+use super::facts::{self, Facts, Memory, Run};
 use super::host::Host;
 use super::labels::{self, Labelled};
 use super::request::HOST_NETWORK;
-use super::uptime::Uptime;
 use super::{DockerProvider, health};
 use crate::model::{Exit, Phase, Region, Replica};
 use crate::providers::{Ctx, ProviderError};
@@ -29,7 +28,7 @@ struct Row {
     id: String,
     labelled: Labelled,
     state: State,
-    uptime: Option<Uptime>,
+    run: Option<Run>,
     address: Option<String>,
     /// Where its health check finds it; differs from the address when the check has its own port.
     probe_address: Option<String>,
@@ -55,7 +54,7 @@ impl DockerProvider {
             .collect();
         let before = self.remembered(region);
         let looked_at: Vec<Option<(Row, Memory)>> = stream::iter(rows)
-            .map(|row| look_at(ctx, host, before.get(&row.id).cloned(), row))
+            .map(|row| look_at(host, before.get(&row.id).cloned(), row))
             .buffer_unordered(INSPECT_CONCURRENCY)
             .collect::<Vec<Result<_, Failure>>>()
             .await
@@ -87,6 +86,7 @@ impl DockerProvider {
             .host_config
             .as_ref()
             .is_some_and(|config| config.network_mode.as_deref() == Some(HOST_NETWORK));
+        let run = Run::of(&container);
         let address_of = |port: u16| {
             if shares_ports {
                 return Some(join(host.name(), port));
@@ -103,7 +103,7 @@ impl DockerProvider {
             probe_address: labelled.health.as_ref().and_then(|health| address_of(health.port)),
             id: container.id?,
             state: state_of(container.state),
-            uptime: container.status.as_deref().and_then(Uptime::parse),
+            run,
             labelled,
         })
     }
@@ -138,14 +138,12 @@ impl DockerProvider {
 
 /// Inspects a container unless what is remembered of it still holds. `None`: it is gone meanwhile.
 async fn look_at(
-    ctx: &Ctx,
     host: &Host,
     memory: Option<Memory>,
     mut row: Row,
 ) -> Result<Option<(Row, Memory)>, Failure> {
     let mut memory = memory.unwrap_or_default();
-    if row.state == State::RUNNING && memory.holds(row.uptime, ctx.now) {
-        memory.seen_running = row.uptime.map(|uptime| (ctx.now, uptime));
+    if row.state == State::RUNNING && row.run.is_some() && memory.run == row.run {
         return Ok(Some((row, memory)));
     }
     let Some(inspected) = host.inspect(&row.id).await? else { return Ok(None) };
@@ -155,8 +153,8 @@ async fn look_at(
     }
     memory.facts = facts;
     row.state = inspected.state.and_then(|state| state.status).unwrap_or(row.state);
-    let runs = row.state == State::RUNNING;
-    memory.seen_running = row.uptime.filter(|_| runs).map(|uptime| (ctx.now, uptime));
+    // One that was restarted between list and inspection is inspected once more next time.
+    memory.run = row.run.clone();
     Ok(Some((row, memory)))
 }
 

@@ -20,7 +20,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/dockerd
 #[derive(Debug)]
 pub(crate) struct Dockerd {
     /// As `hosts:` of the configuration wants it.
-    pub host: String,
+    pub(crate) host: String,
     supervisor: Option<Child>,
     /// The supervisor stops a daemon when nobody holds its lock.
     _in_use: Option<File>,

@@ -35,7 +35,7 @@ struct Script {
 #[derive(Debug)]
 pub(crate) struct FaultProxy {
     /// As `hosts:` of the configuration wants it.
-    pub host: String,
+    pub(crate) host: String,
     script: Arc<Mutex<Script>>,
     accepting: JoinHandle<()>,
     _dir: tempfile::TempDir,

@@ -5,3 +5,6 @@ pub(crate) mod fault_proxy;
 pub(crate) mod git_servers;
 pub(crate) mod programs;
 pub(crate) mod repo;
+pub(crate) mod containers;
+pub(crate) mod dockerd;
+pub(crate) mod fault_proxy;
