@@ -9,4 +9,5 @@ mod spec;
 mod support;
 mod tidy;
 mod conformance;
+mod docker;
 mod support;

@@ -22,10 +22,19 @@ serve() {
     shift
     need dockerd docker.io
     need flock util-linux
+    need ip iproute2
     mkdir -p "$dir"
-    rm -rf "$dir/docker.sock" "$dir/dockerd.pid" "$dir/exec"
-    [ $# -gt 0 ] || need iptables iptables
-    dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/dockerd.pid" \
+    rm -rf "$dir/docker.sock" "$dir/dockerd.pid"
+    # A bridge of its own: daemons that share docker0 take each other's addresses, and one that runs
+    # without a bridge deletes it. No packet filter rules: published ports are on the loopback address.
+    number=$(echo "$dir" | cksum | cut -d ' ' -f 1)
+    bridge=tg$number
+    ip link delete "$bridge" 2>/dev/null || true
+    ip link add "$bridge" type bridge
+    ip address add "10.$((200 + number % 50)).$((number / 50 % 250)).1/24" dev "$bridge"
+    ip link set "$bridge" up
+    dockerd --bridge "$bridge" --iptables=false --ip6tables=false \
+        --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/dockerd.pid" \
         --host "unix://$dir/docker.sock" "$@" >"$dir/dockerd.log" 2>&1 &
     pid=$!
     stop() {
@@ -34,6 +43,9 @@ serve() {
         tenths=$START_TENTHS
         while alive "$pid" && [ "$tenths" -gt 0 ]; do sleep 0.1; tenths=$((tenths - 1)); done
         kill -KILL "$pid" 2>/dev/null || true
+        ip link delete "$bridge" || true
+        # Namespaces of the daemon stay mounted and would keep the folder from being removed.
+        cut -d ' ' -f 2 /proc/mounts | grep "^$dir/" | sort -r | xargs -r umount --lazy || true
         exit 0
     }
     trap stop TERM INT

@@ -21,6 +21,10 @@ const EVENT_WINDOW: SignedDuration = SignedDuration::from_secs(1);
 const SIGNAL_BASE: i64 = 128;
 /// The highest signal number there is.
 const SIGNAL_MAX: i64 = 64;
+/// Exit code of shells and of the daemon's init process for a program that is not there…
+const NOT_FOUND: i64 = 127;
+/// …and for one that cannot be executed.
+const NOT_EXECUTABLE: i64 = 126;
 /// The year before which the daemon means "never".
 const NEVER_BEFORE: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -107,8 +111,12 @@ fn reason(exit_code: i64, out_of_memory: bool) -> String {
     if out_of_memory {
         return "out of memory".to_owned();
     }
-    match exit_code - SIGNAL_BASE {
-        signal @ 1..=SIGNAL_MAX => format!("exit code {exit_code} (killed by signal {signal})"),
+    match exit_code {
+        NOT_FOUND => format!("exit code {exit_code} (program not found)"),
+        NOT_EXECUTABLE => format!("exit code {exit_code} (program cannot be executed)"),
+        _ if (1..=SIGNAL_MAX).contains(&(exit_code - SIGNAL_BASE)) => {
+            format!("exit code {exit_code} (killed by signal {})", exit_code - SIGNAL_BASE)
+        }
         _ => format!("exit code {exit_code}"),
     }
 }

@@ -51,7 +51,7 @@ impl Dockerd {
         Self { host, supervisor: None, _in_use: in_use, _dir: None }
     }
 
-    /// A daemon of this test alone, without published ports, that may be stopped and reconfigured.
+    /// A daemon of this test alone, that may be stopped and reconfigured.
     pub(crate) async fn private(options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let in_use = open_lock(dir.path(), "users.lock");
@@ -70,8 +70,7 @@ impl Dockerd {
     /// Starts a private daemon that was stopped.
     pub(crate) async fn start(&mut self, options: &[&str]) {
         let dir = self._dir.as_ref().unwrap().path().to_owned();
-        let quiet = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
-        let mut supervisor = serve(&dir, &[&quiet, options].concat(), 2);
+        let mut supervisor = serve(&dir, options, 2);
         wait_until_it_answers(&dir, &mut supervisor).await;
         self.supervisor = Some(supervisor);
     }
