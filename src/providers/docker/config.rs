@@ -1,5 +1,5 @@
 //! Configuration of the `docker` provider, as the operator writes it. Reads nothing and connects to
-//! nothing: [`super::endpoint`] judges the addresses.
+//! nothing: the provider judges the addresses when it is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 

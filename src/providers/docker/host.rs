@@ -50,6 +50,23 @@ impl fmt::Debug for Host {
     }
 }
 
+/// Makes a client name the API version it agreed on in every request. By itself it names none, and then a
+/// daemon answers by its newest version: what a request means would change with an upgrade of the daemon.
+fn pinned(client: Docker) -> Docker {
+    let version = client.client_version();
+    let prefix = format!("/v{}.{}", version.major_version, version.minor_version);
+    client.with_request_modifier(move |mut request| {
+        let uri = request.uri();
+        if let (Some(scheme), Some(host), Some(path)) =
+            (uri.scheme(), uri.authority(), uri.path_and_query())
+            && let Ok(pinned) = format!("{scheme}://{host}{prefix}{path}").parse()
+        {
+            *request.uri_mut() = pinned;
+        }
+        request
+    })
+}
+
 impl Host {
     pub(super) fn new(endpoint: Endpoint) -> Self {
         Self { endpoint, client: Mutex::new(None) }
@@ -72,6 +89,7 @@ impl Host {
             .await
             .map_err(|_| Failure::Timeout(NEGOTIATE_LIMIT))?
             .map_err(|e| of(&e))?;
+        let client = pinned(client);
         *slot = Some(client.clone());
         Ok(client)
     }

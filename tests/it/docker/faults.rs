@@ -49,6 +49,37 @@ async fn a_call_broken_at_any_request_converges_when_it_is_repeated() {
     }
 }
 
+#[tokio::test]
+async fn a_request_that_arrives_late_does_no_harm() {
+    let world = World::new().await;
+    let proxy = FaultProxy::start(world.dockerd.socket());
+    let slow = provider(&containers::config(&proxy.host));
+    let (ctx, late) = (world.ctx(), Duration::from_secs(1));
+    let create = create(containers::shell("sleep 3600"));
+    let destroy = Call::Destroy { key: key(), drain: Duration::ZERO };
+    let steps = [("POST", "/stop"), ("DELETE", ""), ("POST", "/create"), ("POST", "/start")];
+    for (number, (method, end)) in steps.into_iter().enumerate() {
+        let call = if number < 2 { &destroy } else { &create };
+        world.create(containers::shell("sleep 3600")).await.unwrap();
+        if number >= 2 {
+            world.destroy(Duration::ZERO).await.unwrap();
+        }
+        // The controller dies while the request is on its way…
+        let wanted = move |request: &str| request.starts_with(method) && request.ends_with(end);
+        proxy.delay_matching(wanted, late);
+        let cut = tokio::time::timeout(late / 2, slow.apply(&ctx, call)).await;
+        assert!(cut.is_err(), "{method} {end} was not delayed: {:?}", proxy.seen());
+        // …and its successor has replaced the replica when it arrives.
+        world.destroy(Duration::ZERO).await.unwrap();
+        world.create(containers::shell("sleep 3600")).await.unwrap();
+        let before = world.observe().await;
+        proxy.delivered().await;
+        assert_eq!(world.observe().await, before, "{method} {end}");
+        assert_eq!(all_named_alike(&world).await, 1);
+        world.destroy(Duration::ZERO).await.unwrap();
+    }
+}
+
 /// Breaks the n-th request of a call, then lets a new instance repeat the call.
 async fn broken(
     config: &tidegate::providers::docker::config::DockerConfig,
@@ -96,7 +127,11 @@ async fn an_observation_broken_halfway_is_an_error_and_not_a_partial_list() {
     through_proxy.observe(&world.ctx(), &region).await.unwrap();
     proxy.reset();
     through_proxy.observe(&world.ctx(), &region).await.unwrap();
-    assert_eq!(proxy.seen(), ["GET /containers/json"], "nothing changed, so nothing is inspected");
+    assert_eq!(
+        proxy.seen(),
+        ["GET /v1.41/containers/json"],
+        "nothing changed, so nothing is inspected"
+    );
 }
 
 #[tokio::test]

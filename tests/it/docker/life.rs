@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bollard::models::ContainerStateStatusEnum;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt as _;
 use tidegate::model::{
@@ -37,7 +38,7 @@ async fn an_exit_between_two_looks_shows_its_reason_too() {
     let deadline = Instant::now() + super::PATIENCE;
     loop {
         let container = client.inspect_container(&world.container(), None).await.unwrap();
-        let running = container.state.unwrap().running == Some(true);
+        let running = container.state.unwrap().status == Some(ContainerStateStatusEnum::RUNNING);
         if running && container.restart_count == Some(1) {
             break;
         }

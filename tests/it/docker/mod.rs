@@ -1,4 +1,5 @@
 //! What is special to the Docker provider, against a real daemon.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod faults;
 mod images;
@@ -96,4 +97,12 @@ fn key() -> ReplicaKey {
 
 fn create(template: Template) -> Call {
     Call::Create(Box::new(conformance::launch(key(), template)))
+}
+
+#[test]
+fn the_client_librarys_own_log_goes_nowhere() {
+    // It writes the bodies of requests, environment and all, to the `log` facade at debug level. Nothing
+    // may connect that to our own log.
+    let lock = include_str!("../../../Cargo.lock");
+    assert!(!lock.contains("name = \"tracing-log\""), "tracing-log would print secrets");
 }

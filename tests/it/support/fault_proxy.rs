@@ -17,12 +17,17 @@ pub(crate) enum Fault {
     CutAfter,
     /// Answered with this status; the daemon never sees it.
     Answer(u16),
-    /// Forwarded after this time.
-    Delay(Duration),
 }
 
-#[derive(Debug, Default)]
+/// Which requests to delay, and for how long.
+type Late = (Box<dyn Fn(&str) -> bool + Send>, Duration);
+
+#[derive(Default)]
 struct Script {
+    /// What is delayed.
+    late: Option<Late>,
+    /// Delayed requests that the daemon has answered.
+    delivered: usize,
     /// The requests so far, as `METHOD /path`.
     seen: Vec<String>,
     /// Faults by the number of the request since the last reset.
@@ -32,7 +37,6 @@ struct Script {
 }
 
 /// A proxy on a socket of its own. The client opens one connection per request.
-#[derive(Debug)]
 pub(crate) struct FaultProxy {
     /// As `hosts:` of the configuration wants it.
     pub(crate) host: String,
@@ -72,6 +76,27 @@ impl FaultProxy {
         self.script.lock().unwrap().faults.push((n, fault));
     }
 
+    /// Delays the requests (`METHOD /path`) that match, also past the end of whoever made them.
+    pub(crate) fn delay_matching(
+        &self,
+        matches: impl Fn(&str) -> bool + Send + 'static,
+        time: Duration,
+    ) {
+        self.reset();
+        self.script.lock().unwrap().late = Some((Box::new(matches), time));
+    }
+
+    /// Waits until a delayed request has reached the daemon and was answered.
+    pub(crate) async fn delivered(&self) {
+        for _ in 0..400 {
+            if self.script.lock().unwrap().delivered > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the delayed request never reached the daemon");
+    }
+
     /// Breaks every request, or with `None` no more.
     pub(crate) fn break_all(&self, fault: Option<Fault>) {
         self.script.lock().unwrap().always = fault;
@@ -95,12 +120,15 @@ async fn serve(
     script: Arc<Mutex<Script>>,
 ) -> std::io::Result<()> {
     let request = read_message(&mut client).await?;
-    let fault = {
+    let (fault, late) = {
         let mut script = script.lock().unwrap();
         let number = script.seen.len();
         script.seen.push(first_line(&request));
         let own = script.faults.iter().find(|(n, _)| *n == number).map(|(_, fault)| *fault);
-        own.or(script.always)
+        let line = first_line(&request);
+        let late =
+            script.late.as_ref().filter(|(matches, _)| matches(&line)).map(|(_, time)| *time);
+        (own.or(script.always), late)
     };
     match fault {
         Some(Fault::CutBefore) => return Ok(()),
@@ -113,11 +141,18 @@ async fn serve(
             );
             return client.write_all(head.as_bytes()).await;
         }
-        Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(Fault::CutAfter) | None => {}
+    }
+    if let Some(time) = late {
+        tokio::time::sleep(time).await;
     }
     let mut upstream = UnixStream::connect(daemon).await?;
     upstream.write_all(&request).await?;
+    if late.is_some() {
+        read_message(&mut upstream).await?;
+        script.lock().unwrap().delivered += 1;
+        return Ok(());
+    }
     if fault == Some(Fault::CutAfter) {
         read_message(&mut upstream).await?;
         return Ok(());
@@ -130,7 +165,7 @@ async fn serve(
 async fn read_message(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
     let mut message = Vec::new();
     loop {
-        let mut chunk = [0u8; 16 * 1024];
+        let mut chunk = vec![0u8; 16 * 1024];
         let read = stream.read(&mut chunk).await?;
         if read == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
