@@ -3,9 +3,12 @@
 //! [`Controller::tick`] is the only place that knows all stages and their order. [`run`] is the loop
 //! around it. Nothing is decided here.
 
+mod cycle;
+mod error;
 mod journal;
 mod lock;
 mod publish;
+mod published;
 pub mod run;
 mod setup;
 mod source;
@@ -14,99 +17,24 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use cycle::{Planned, Ticked};
+pub use error::ControlError;
 pub use lock::LockError;
+pub use published::published_status;
 pub use setup::{Setup, SetupError};
 pub use source::{Good, Loaded, Polled, Source};
 
 use crate::apply::{self, Clock, Progress, StopSign, World};
 use crate::git::{GitError, Mirror, Signature, StatusWriter};
-use crate::model::{
-    CommitId, HeldReason, Observed, OutcomeResult, Plan, PlanDigest, Spec, TargetOutcome,
-};
+use crate::model::{CommitId, Observed, OutcomeResult, Plan, PlanDigest, Spec, TargetOutcome};
 use crate::plan::render;
 use crate::providers::Ctx;
-use crate::record::{self, Book, Cause, StatusFile};
+use crate::record::{self, Book, Cause};
 use crate::{decide, observe, plan};
+use cycle::is_in_full;
 use lock::StateLock;
 use publish::Publisher;
-
-/// Why the controller could not do its work.
-#[derive(Debug, thiserror::Error)]
-pub enum ControlError {
-    /// The configuration could not be turned into a controller.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// The spec repository or the status branch could not be used.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The state folder is in use, or cannot be.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// A file of the state folder could not be read or written.
-    #[error("{doing} in `{folder}`: {source}")]
-    State {
-        /// What was being done.
-        doing: &'static str,
-        /// The folder.
-        folder: String,
-        /// What happened.
-        source: std::io::Error,
-    },
-    /// The status file on the status branch is not one that this version can read.
-    #[error(
-        "read status.yaml of branch `{branch}`: {message}; move the branch aside to start anew, or use the version that wrote it"
-    )]
-    Status {
-        /// The status branch.
-        branch: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// There is no spec to work with.
-    #[error("no valid spec: {0}")]
-    NoSpec(String),
-}
-
-/// What a plan is made of and for: kept so that it can be shown and applied.
-#[derive(Debug)]
-pub struct Planned {
-    /// The spec in force.
-    pub good: Arc<Good>,
-    /// The world it starts from.
-    pub observed: Observed,
-    /// The plan.
-    pub plan: Plan,
-}
-
-/// What one cycle did.
-#[must_use]
-#[derive(Debug)]
-pub struct Ticked {
-    /// The plan that was applied.
-    pub planned: Planned,
-    /// What became of it.
-    pub outcomes: Vec<TargetOutcome>,
-    /// Whether a newer commit or a shutdown cut it short.
-    pub is_superseded: bool,
-}
-
-impl Ticked {
-    /// The failures, as `target: what happened`.
-    #[must_use]
-    pub fn failures(&self) -> Vec<String> {
-        self.outcomes
-            .iter()
-            .flat_map(|outcome| &outcome.outcomes)
-            .filter_map(|outcome| match &outcome.result {
-                OutcomeResult::Failed { error, .. } => Some(error.clone()),
-                OutcomeResult::Applied
-                | OutcomeResult::AlreadySo
-                | OutcomeResult::Skipped
-                | OutcomeResult::Superseded => None,
-            })
-            .collect()
-    }
-}
+use published::read_status;
 
 /// Told of every action's begin and end.
 pub type OnProgress = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
@@ -146,9 +74,6 @@ pub enum Purpose {
     /// To act: the state folder is locked, plans are applied, and history is published.
     Act,
 }
-
-/// The largest status file that is read.
-const STATUS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Controller {
     /// Opens the mirror and takes up where the status branch and the journal left off.
@@ -527,53 +452,6 @@ impl Controller {
 
 fn cause<'a>(clock: &dyn Clock, good: &'a Good) -> Cause<'a> {
     Cause { now: clock.now(), spec_commit: &good.commit, author: &good.author }
-}
-
-/// Whether nothing of what the plan's spec states remains to be done.
-fn is_in_full(plan: &Plan, outcomes: &[TargetOutcome]) -> bool {
-    let all_done = outcomes
-        .iter()
-        .flat_map(|target| &target.outcomes)
-        .all(|outcome| matches!(outcome.result, OutcomeResult::Applied | OutcomeResult::AlreadySo));
-    let blocks = |reason: HeldReason| match reason {
-        HeldReason::ProviderGap | HeldReason::RolloutWaiting | HeldReason::MassDestroy => true,
-        // These stay until the spec changes again, and the rest of the commit is in force all the same.
-        HeldReason::VanishedService
-        | HeldReason::VanishedRegion
-        | HeldReason::NoTemplate
-        | HeldReason::DriftReported
-        | HeldReason::Draining => false,
-    };
-    all_done && !plan.targets.iter().flat_map(|target| &target.held).any(|held| blocks(held.reason))
-}
-
-/// The status file at the head of the status branch, if the branch exists.
-async fn read_status(source: &Source, branch: &str) -> Result<Option<StatusFile>, ControlError> {
-    let name = branch.to_owned();
-    let bytes = source
-        .with_mirror(move |mirror| {
-            let Some(commit) = mirror.advertise()?.branch(&name).cloned() else { return Ok(None) };
-            mirror.fetch(&[&name])?;
-            mirror.read_file(&commit, record::STATUS_PATH, STATUS_BYTES_MAX)
-        })
-        .await?;
-    let Some(bytes) = bytes else { return Ok(None) };
-    let status: StatusFile = serde_yaml::from_slice(&bytes).map_err(|error| {
-        ControlError::Status { branch: branch.to_owned(), message: error.to_string() }
-    })?;
-    Ok(Some(status))
-}
-
-/// Reads the status branch without a controller: what `tidegate status` shows.
-///
-/// # Errors
-/// [`ControlError`] when it cannot be reached or read.
-pub async fn published_status(setup: &Setup) -> Result<Option<StatusFile>, ControlError> {
-    let dir = source::mirror_dir(&setup.config.state_dir);
-    let mirror = Mirror::open(&dir, setup.remote.clone())?;
-    let repository = &setup.config.repository;
-    let source = Source::new(mirror, repository.branch.clone(), repository.path.clone());
-    read_status(&source, &setup.config.status.branch).await
 }
 
 /// Unique to this run: the time, and a random part for two that start at once.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Applied, Call, Ctx, Provider, ProviderError};
@@ -109,6 +110,12 @@ impl FakeProvider {
     #[must_use]
     pub fn in_dir(name: ProviderName, dir: PathBuf, regions: Regions) -> Self {
         Self { name, about: about(regions), backing: Backing::File(dir) }
+    }
+
+    /// Another provider on the same world.
+    #[must_use]
+    pub fn named(&self, name: ProviderName) -> Self {
+        Self { name, ..self.clone() }
     }
 
     /// Looks at the world, or changes it as somebody else would.
@@ -279,7 +286,7 @@ impl Provider for FakeProvider {
                 spec_commit: replica.spec_commit,
                 phase: if replica.running { Phase::Ready } else { Phase::Stopped },
                 address: None,
-                started_at: None,
+                started_at: Some(Timestamp::UNIX_EPOCH),
                 restarts: 0,
                 last_exit: None,
             })

@@ -1,13 +1,12 @@
 //! The test-suite: one binary, one module per stage or theme.
 
 mod config;
+mod conformance;
 mod corpus;
+mod docker;
 mod git;
 mod providers;
 mod schemas;
 mod spec;
 mod support;
 mod tidy;
-mod conformance;
-mod docker;
-mod support;

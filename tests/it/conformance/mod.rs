@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod docker;
+mod fake;
+mod process;
 
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,27 @@
 //! What several themes of tests need: real servers and faults, and repositories to serve.
-//! Real servers and faults for the tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
+pub(crate) mod containers;
 pub(crate) mod dockerd;
 pub(crate) mod fault_proxy;
 pub(crate) mod git_servers;
 pub(crate) mod programs;
 pub(crate) mod repo;
-pub(crate) mod containers;
-pub(crate) mod dockerd;
-pub(crate) mod fault_proxy;
+
+use std::path::{Path, PathBuf};
+
+/// Every file of this name under a folder.
+pub(crate) fn files_named(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|found| found == name) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
