@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate::model::{FailureKind, Next};
+use tidegate::model::{FailureKind, Next, Phase};
 use tidegate::providers::{Applied, Call, Ctx, Provider as _};
 
 use super::{World, create, key, provider};
@@ -37,7 +37,9 @@ async fn a_call_broken_at_any_request_converges_when_it_is_repeated() {
     for fault in FAULTS {
         for n in 0..of_create.len() {
             broken(&config, &proxy, &ctx, &create, n, fault).await;
-            assert_eq!(world.observe().await.len(), 1, "create, request {n}, {fault:?}");
+            let seen = world.observe().await;
+            assert_eq!(seen.len(), 1, "create, request {n}, {fault:?}");
+            assert_eq!(seen[0].phase, Phase::Ready, "create, request {n}, {fault:?}");
             assert_eq!(all_named_alike(&world).await, 1, "create, request {n}, {fault:?}");
             world.destroy(Duration::ZERO).await.unwrap();
         }
