@@ -172,9 +172,9 @@ pub fn schema() -> serde_json::Value {
 impl Config {
     /// Makes relative paths start at `base`, the folder of the configuration file.
     pub fn resolve_paths(&mut self, base: &Path) {
-        self.state_dir = base.join(&self.state_dir);
+        self.state_dir = plain(base, &self.state_dir);
         if self.repository.transport == Transport::Path && !self.repository.url.contains("://") {
-            self.repository.url = base.join(&self.repository.url).display().to_string();
+            self.repository.url = plain(base, &self.repository.url).display().to_string();
         }
         if let Some(file) = &mut self.repository.ca_file {
             *file = base.join(&file);
@@ -197,20 +197,20 @@ impl Config {
         for provider in self.providers.values_mut() {
             match provider {
                 ProviderConfig::Process(process) => {
-                    process.dir = base.join(&process.dir).display().to_string();
+                    process.dir = plain(base, &process.dir).display().to_string();
                     process.cwd =
-                        process.cwd.as_ref().map(|cwd| base.join(cwd).display().to_string());
+                        process.cwd.as_ref().map(|cwd| plain(base, cwd).display().to_string());
                 }
                 ProviderConfig::Docker(docker) => {
                     for tls in docker.tls.values_mut() {
                         for file in [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file] {
-                            *file = base.join(&file).display().to_string();
+                            *file = plain(base, &*file).display().to_string();
                         }
                     }
                 }
                 #[cfg(feature = "testing")]
                 ProviderConfig::Fake(fake) => {
-                    fake.dir = base.join(&fake.dir).display().to_string();
+                    fake.dir = plain(base, &fake.dir).display().to_string();
                 }
             }
         }
@@ -246,6 +246,11 @@ impl Config {
             prices: self.prices.clone(),
         }
     }
+}
+
+/// A path that starts at `base` unless it is absolute, without the `.` of `./file`.
+fn plain(base: &Path, path: impl AsRef<Path>) -> PathBuf {
+    base.join(path).components().collect()
 }
 
 fn resolve_secret(secret: &mut SecretRef, base: &Path) {

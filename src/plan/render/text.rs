@@ -3,19 +3,23 @@
 use std::fmt::Write as _;
 
 use super::{cost, counted, harmless, is_eventful, sign, verdict};
-use crate::model::{ActionKind, Plan, TargetPlan};
+use crate::model::{ActionKind, Plan, Step, TargetPlan};
 
 /// Renders the plan; escape codes only where colour is wanted.
 #[must_use]
 pub fn text(plan: &Plan, colour: bool) -> String {
     let paint = Paint { colour };
     let mut out = String::new();
-    let from = plan.base_commit.as_ref().map_or("nothing", |commit| commit.short());
+    let to = plan.spec_commit.short();
+    let way = match &plan.base_commit {
+        None => format!("for {to}, the first"),
+        Some(base) if *base == plan.spec_commit => format!("for {to}, which is in force"),
+        Some(base) => format!("for {to}, from {}", base.short()),
+    };
     let _ = writeln!(
         out,
-        "{} {from} → {}  {}",
+        "{} {way}  {}",
         paint.bold("Plan"),
-        plan.spec_commit.short(),
         paint.dim(plan.digest.as_str().get(..19).unwrap_or_default())
     );
     let eventful = plan.targets.iter().filter(|target| is_eventful(target));
@@ -76,21 +80,41 @@ fn write_target(out: &mut String, target: &TargetPlan, currency: &str, paint: &P
             harmless(&decision.sentence)
         );
     }
-    for action in target.steps.iter().flat_map(|step| &step.actions) {
-        let line = format!("{} {:<11} {}", sign(&action.kind), action.kind.word(), action.key);
-        let line = match action.kind {
-            ActionKind::Create { .. } | ActionKind::Start => paint.green(&line),
-            ActionKind::Destroy => paint.red(&line),
-            ActionKind::AwaitReady => paint.dim(&line),
-        };
-        let _ = writeln!(out, "  {line}  {}", paint.dim(&harmless(&action.why)));
+    for step in &target.steps {
+        write_step(out, step, paint);
     }
     for held in &target.held {
-        let what = paint.yellow(&format!("! held        {}", held.reason.code()));
+        let what = paint.yellow(&format!("! held     {}", held.reason.code()));
         let _ = writeln!(out, "  {what}  {}", harmless(&held.sentence));
     }
     if let Some(cost) = cost(target.cost_now, target.cost_after, target.cost_max, currency) {
         let _ = writeln!(out, "  cost    {cost}");
+    }
+}
+
+/// One line for each action; the waiting of a step is one line.
+fn write_step(out: &mut String, step: &Step, paint: &Paint) {
+    let mut waiting = Vec::new();
+    for action in &step.actions {
+        let line = format!("{} {:<8} {}", sign(&action.kind), action.kind.word(), action.key);
+        let line = match action.kind {
+            ActionKind::Create { .. } | ActionKind::Start => paint.green(&line),
+            ActionKind::Destroy => paint.red(&line),
+            ActionKind::AwaitReady => {
+                waiting.push(format!("#{}", action.key.ordinal));
+                continue;
+            }
+        };
+        let _ = writeln!(out, "  {line}  {}", paint.dim(&harmless(&action.why)));
+    }
+    if !waiting.is_empty() {
+        let be = if waiting.len() == 1 { "is" } else { "are" };
+        let line = format!(
+            "{} wait until {} {be} ready",
+            sign(&ActionKind::AwaitReady),
+            waiting.join(", ")
+        );
+        let _ = writeln!(out, "  {}", paint.dim(&line));
     }
 }
 
