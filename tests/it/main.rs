@@ -6,6 +6,7 @@ mod corpus;
 mod docker;
 mod git;
 mod providers;
+mod random;
 mod schemas;
 mod spec;
 mod support;
