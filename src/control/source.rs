@@ -173,14 +173,25 @@ impl Source {
     }
 
     /// After a start at which the head is not good: takes up the last good commit, from the mirror's own
-    /// memory or from the status branch's.
+    /// memory or from the status branch's, whichever is newer. The status branch is behind when the last run
+    /// was killed before it pushed, and the mirror when another machine ran meanwhile.
     pub(super) async fn recover(
         &mut self,
         recorded: Option<&CommitId>,
         catalogue: &Catalogue,
     ) -> Result<(), GitError> {
-        let pinned = self.with_mirror(|mirror| Ok(mirror.pinned(PIN_GOOD))).await?;
-        for commit in recorded.into_iter().chain(&pinned) {
+        let recorded = recorded.cloned();
+        let candidates = self
+            .with_mirror(move |mirror| {
+                let pinned = mirror.pinned(PIN_GOOD);
+                let is_recorded_newer = match (&pinned, &recorded) {
+                    (Some(pinned), Some(recorded)) => mirror.is_in_history_of(pinned, recorded),
+                    (None, _) | (_, None) => false,
+                };
+                Ok(if is_recorded_newer { [recorded, pinned] } else { [pinned, recorded] })
+            })
+            .await?;
+        for commit in candidates.iter().flatten() {
             if let Some(good) = self.load_if_known(commit, Some(catalogue)).await {
                 self.good = Some(Arc::new(good));
                 return Ok(());

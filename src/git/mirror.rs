@@ -276,6 +276,13 @@ impl Mirror {
         commit_id(id).ok()
     }
 
+    /// Whether `old` is in the history of `new`, or is `new`; not when either is not here.
+    #[must_use]
+    pub fn is_in_history_of(&self, old: &CommitId, new: &CommitId) -> bool {
+        let (Ok(old), Ok(new)) = (oid(old), oid(new)) else { return false };
+        old == new || self.bare.repository.graph_descendant_of(new, old).unwrap_or(false)
+    }
+
     fn forget(&self, branch: &str) -> Result<(), GitError> {
         match self.bare.repository.find_reference(&tracking(branch)) {
             Ok(mut reference) => {
