@@ -120,6 +120,8 @@ impl Source {
                 "branch `{}` does not exist in the spec repository; the last good commit stays in force",
                 self.branch
             );
+            // When it comes back, be it at the same commit, it is read again.
+            self.seen = None;
             return Ok(self.refuse(None, vec![sentence]));
         };
         if self.seen.as_ref() == Some(&head) {

@@ -32,7 +32,8 @@ pub(super) async fn random(rig: &mut Rig) {
         66..76 => race(rig).await,
         76..82 if !rig.is_calm => outage(rig).await,
         82..84 if !rig.is_calm => locked_branch(rig).await,
-        84..92 => on_its_own(rig).await,
+        84..87 => deleted_branch(rig).await,
+        87..94 => on_its_own(rig).await,
         _ => flush(rig).await,
     }
 }
@@ -195,6 +196,26 @@ async fn outage(rig: &mut Rig) {
     }
     std::fs::rename(&away, &here).unwrap();
     rig.tell("the repository is back");
+}
+
+/// Somebody deletes the spec branch, and puts it back where it was.
+async fn deleted_branch(rig: &mut Rig) {
+    cycle(rig).await;
+    let head = rig.repo.open().refname_to_id("refs/heads/main").unwrap();
+    rig.repo.delete_branch("main");
+    let was_valid = std::mem::replace(&mut rig.is_valid, false);
+    rig.tell("the spec branch is deleted");
+    cycle(rig).await;
+    if !rig.is_calm && rig.rng.bool() {
+        rig.kill();
+        cycle(rig).await;
+    }
+    rig.repo.set_branch("main", head);
+    rig.is_valid = was_valid;
+    rig.tell("the spec branch is back");
+    cycle(rig).await;
+    let refused = rig.controller().await.source().refused().cloned();
+    assert_eq!(refused.is_none(), was_valid, "{refused:?}");
 }
 
 /// A lock left on the status branch refuses every push for a while.
