@@ -68,7 +68,7 @@ impl Bench {
 
     async fn observe(&self) -> Observed {
         let ctx = Ctx { now: self.clock.now(), owner: self.owner.clone() };
-        let scope = observe::scope(Some(&self.spec), &self.providers);
+        let scope = observe::scope(Some(&self.spec), &self.providers, []);
         observe::collect(&ctx, &self.providers, &scope).await
     }
 

@@ -225,7 +225,7 @@ impl Controller {
 
     async fn observe(&self, spec: &Spec) -> Observed {
         let ctx = Ctx { now: self.clock.now(), owner: self.setup.owner.clone() };
-        let scope = observe::scope(Some(spec), &self.setup.providers);
+        let scope = observe::scope(Some(spec), &self.setup.providers, self.book.places());
         observe::collect(&ctx, &self.setup.providers, &scope).await
     }
 

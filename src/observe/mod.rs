@@ -15,12 +15,14 @@ use crate::providers::{Ctx, Provider};
 /// Regions read at once: enough to hide latency, few enough not to be a burst on any one host.
 const READS_MAX: usize = 16;
 
-/// Which regions of which providers to read: all that a provider has, and all that the spec names for a
-/// provider that has any.
+/// Which regions of which providers to read: all that a provider has, and for a provider that has any, all
+/// that the spec names and all where replicas are on record. Without the latter, what a spec no longer names
+/// would be out of sight instead of held.
 #[must_use]
-pub fn scope(
+pub fn scope<'a>(
     spec: Option<&Spec>,
     providers: &Providers,
+    recorded: impl IntoIterator<Item = (&'a ProviderName, &'a Region)>,
 ) -> BTreeMap<ProviderName, BTreeSet<Region>> {
     let mut scope: BTreeMap<ProviderName, BTreeSet<Region>> = providers
         .iter()
@@ -40,6 +42,13 @@ pub fn scope(
             if !regions.contains(region) {
                 regions.insert(region.clone());
             }
+        }
+    }
+    for (name, region) in recorded {
+        if let (Some(provider), Some(regions)) = (providers.get(name), scope.get_mut(name))
+            && provider.about().regions == Regions::Any
+        {
+            regions.insert(region.clone());
         }
     }
     scope

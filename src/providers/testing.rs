@@ -102,8 +102,14 @@ impl FakeProvider {
     /// A world in memory, shared by all clones of this provider.
     #[must_use]
     pub fn in_memory(name: ProviderName) -> Self {
+        Self::in_memory_regions(name, Regions::Any)
+    }
+
+    /// A world in memory that serves these regions.
+    #[must_use]
+    pub fn in_memory_regions(name: ProviderName, regions: Regions) -> Self {
         let backing = Backing::Memory(Arc::default());
-        Self { name, about: about(Regions::Any), backing }
+        Self { name, about: about(regions), backing }
     }
 
     /// A world in `dir/world.json`, shared by all processes that name it.

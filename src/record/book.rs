@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::history::{self, HistoryLine, Inputs, Kind, LineOutcome};
 use super::status::StatusFile;
 use crate::model::{
-    CommitId, Count, Observed, Outcome, OutcomeResult, Phase, Plan, ProviderName, Reason,
+    CommitId, Count, Observed, Outcome, OutcomeResult, Phase, Plan, ProviderName, Reason, Region,
     TargetChange, TargetId, TargetOutcome, TargetPlan,
 };
 
@@ -85,6 +85,14 @@ impl Book {
     #[must_use]
     pub fn entries(&self) -> &BTreeMap<TargetId, Entry> {
         &self.entries
+    }
+
+    /// Where replicas are on record.
+    pub fn places(&self) -> impl Iterator<Item = (&ProviderName, &Region)> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.count > Count(0))
+            .filter_map(|(target, entry)| Some((entry.provider.as_ref()?, &target.region)))
     }
 
     /// Whether the world is not as it is on record.

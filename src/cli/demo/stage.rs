@@ -119,7 +119,7 @@ impl Stage {
     /// The replicas there are.
     pub(super) async fn replicas(&self) -> Vec<Replica> {
         let ctx = Ctx { now: SystemClock.now(), owner: self.setup.owner.clone() };
-        let scope = observe::scope(None, &self.setup.providers);
+        let scope = observe::scope(None, &self.setup.providers, []);
         observe::collect(&ctx, &self.setup.providers, &scope).await.replicas
     }
 

@@ -16,10 +16,10 @@ use tidegate::config;
 use tidegate::config::secrets::SecretSource;
 use tidegate::control::{Controller, Purpose, Setup};
 use tidegate::git::{Auth, Edit, GitError, Signature, StatusWriter};
-use tidegate::model::{CommitId, TargetId};
+use tidegate::model::{CommitId, Regions, TargetId};
 use tidegate::providers::testing::{FakeProvider, FakeReplica};
 
-use super::spec::Spec;
+use super::spec::{REGIONS, Spec};
 use crate::support::git_servers::remote;
 use crate::support::repo::Repo;
 
@@ -112,7 +112,15 @@ impl Rig {
         let mut rng = Rng::with_seed(seed);
         // Near midnight, so that many a run has two days of history.
         let base: Timestamp = "2026-11-21T23:50:00Z".parse().unwrap();
-        let fake = FakeProvider::in_memory("fake".try_into().unwrap());
+        let is_calm = seed % 4 == 1;
+        let name = "fake".try_into().unwrap();
+        // A provider that serves any region is asked only where something is known to be.
+        let fake = if is_calm {
+            FakeProvider::in_memory(name)
+        } else {
+            let regions = REGIONS.map(|region| region.try_into().unwrap());
+            FakeProvider::in_memory_regions(name, Regions::Only(regions.into()))
+        };
         let clock = VirtualClock { base, start: tokio::time::Instant::now() };
         let mut spec = Spec::default();
         for _ in 0..3 {
@@ -121,7 +129,7 @@ impl Rig {
         let foreign = foreign();
         fake.with_world(|world| world.replicas.clone_from(&foreign));
         let mut rig = Self {
-            is_calm: seed % 4 == 1,
+            is_calm,
             rng,
             story: Story { seed, is_told, lines: Vec::new() },
             dir,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use fastrand::Rng;
 
 const IDS: [&str; 4] = ["api", "db", "job", "web"];
-const REGIONS: [&str; 3] = ["ams", "fra", "iad"];
+pub(super) const REGIONS: [&str; 3] = ["ams", "fra", "iad"];
 /// Enough that two targets make a mass of which the guard may hold half.
 const MAX: u32 = 12;
 
