@@ -4,6 +4,7 @@ mod config;
 mod conformance;
 mod corpus;
 mod docker;
+mod e2e;
 mod git;
 mod providers;
 mod random;

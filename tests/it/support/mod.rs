@@ -1,9 +1,11 @@
-//! What several themes of tests need: real servers and faults, and repositories to serve.
+//! What several themes of tests need: real servers and faults, repositories to serve, and controllers.
 
 pub(crate) mod containers;
+pub(crate) mod controller;
 pub(crate) mod dockerd;
 pub(crate) mod fault_proxy;
 pub(crate) mod git_servers;
+pub(crate) mod infra;
 pub(crate) mod programs;
 pub(crate) mod repo;
 

@@ -1,0 +1,3 @@
+//! The real binary against real repositories and infrastructure.
+
+mod crash;
