@@ -25,12 +25,21 @@ const UNSEEN_MAX: Duration = Duration::from_secs(10);
 /// Restarts during the wait after which a replica is said not to stay up.
 const RESTARTS_MAX: u32 = 3;
 
-type Look = Arc<Mutex<Option<(Timestamp, Arc<Vec<Replica>>)>>>;
+/// What was seen, and when.
+#[derive(Debug)]
+struct Look {
+    begun: Timestamp,
+    ended: Timestamp,
+    replicas: Arc<Vec<Replica>>,
+}
+
+/// The last look at one region; whoever holds it looks for all.
+type SharedLook = Arc<Mutex<Option<Look>>>;
 
 /// Shares looks at one region among all targets that wait there.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    looks: Mutex<BTreeMap<(ProviderName, Region), Look>>,
+    looks: Mutex<BTreeMap<(ProviderName, Region), SharedLook>>,
 }
 
 impl Gate {
@@ -48,7 +57,7 @@ impl Gate {
             health.start_period + (health.interval + health.timeout) * health.failures.max(1) * 2
         }));
         loop {
-            let last = match self.look(world, ctx, provider, key).await {
+            let last = match self.look(world, ctx, provider, key, begun).await {
                 Ok(replicas) => match replicas.iter().find(|replica| replica.key == *key) {
                     None if elapsed(begun, world.clock.now()) >= UNSEEN_MAX => {
                         return Err(gone(key));
@@ -80,17 +89,21 @@ impl Gate {
         ctx: &Ctx,
         provider: &dyn Provider,
         key: &ReplicaKey,
+        since: Timestamp,
     ) -> Result<Arc<Vec<Replica>>, ProviderError> {
         let place = (key.provider.clone(), key.target.region.clone());
         let cell = self.looks.lock().await.entry(place).or_default().clone();
         let mut look = cell.lock().await;
-        if let Some((at, replicas)) = look.as_ref()
-            && elapsed(*at, world.clock.now()) < LOOK_SHARED_FOR
-            && replicas.iter().any(|replica| replica.key == *key)
+        // A look that began before this wait may have seen the replica half made.
+        if let Some(look) = look.as_ref()
+            && look.begun >= since
+            && elapsed(look.ended, world.clock.now()) < LOOK_SHARED_FOR
+            && look.replicas.iter().any(|replica| replica.key == *key)
         {
-            return Ok(replicas.clone());
+            return Ok(look.replicas.clone());
         }
         let limit = provider.about().call_timeout;
+        let begun = world.clock.now();
         let replicas = tokio::time::timeout(limit, provider.observe(ctx, &key.target.region))
             .await
             .unwrap_or_else(|_| {
@@ -101,7 +114,7 @@ impl Gate {
                 ))
             })?;
         let replicas = Arc::new(replicas);
-        *look = Some((world.clock.now(), replicas.clone()));
+        *look = Some(Look { begun, ended: world.clock.now(), replicas: replicas.clone() });
         Ok(replicas)
     }
 }
