@@ -80,6 +80,7 @@ impl Infra {
             }
             Self::Process(_) => format!(
                 "{{command: [{}, worker], env: {{VERSION: \"{version}\"}}, drain: 1s, \
+                 ports: [{{containerPort: 8080, env: PORT}}], \
                  health: {{http: {{path: /healthz}}, interval: 100ms}}}}",
                 env!("CARGO_BIN_EXE_tidegate")
             ),
