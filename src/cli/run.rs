@@ -1,14 +1,15 @@
 //! `tidegate run`: the controller.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{ConfigArg, context, signals};
+use super::{CHANGES, ConfigArg, Output, context, signals};
 use crate::apply::{Clock as _, StopSign, SystemClock};
-use crate::control::run::{EVENTS_MAX, Reload, Surroundings};
+use crate::control::run::{EVENTS_MAX, OnCycle, Reload, Surroundings};
 use crate::control::{ControlError, Controller, Purpose, Setup};
 
 /// How to run.
@@ -19,6 +20,12 @@ pub(super) struct RunArgs {
     /// Plan and log, and change and publish nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Print every plan that has changes in this form. Without it there are only the logs.
+    #[arg(long, short, value_enum)]
+    output: Option<Output>,
+    /// Exit with 2 when something was changed.
+    #[arg(long)]
+    detailed_exitcode: bool,
 }
 
 /// First pause when the repository cannot be reached at the start; doubled each time.
@@ -38,11 +45,34 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let files = context::watched_files(&args.config.config, &controller.setup().config);
     let (sender, events) = mpsc::channel(EVENTS_MAX);
     let reload: Reload = Arc::new(move || read().map_err(|error| format!("{error:#}")));
-    let around = Surroundings { clock: Arc::new(SystemClock), shutdown: stop, reload, files };
+    let has_changed = Arc::new(AtomicBool::new(false));
+    let on_cycle = on_cycle(args.output, has_changed.clone());
+    let around =
+        Surroundings { clock: Arc::new(SystemClock), shutdown: stop, reload, files, on_cycle };
     let setup = controller.setup();
     tracing::info!(repository = %setup.remote.url, owner = %setup.owner, dry_run, "running");
     crate::control::run::run(controller, around, events, sender).await?;
-    Ok(ExitCode::SUCCESS)
+    let is_changed = args.detailed_exitcode && has_changed.load(Ordering::Relaxed);
+    Ok(if is_changed { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
+}
+
+/// Notes whether anything was changed, and prints plans that have changes, each once.
+fn on_cycle(output: Option<Output>, has_changed: Arc<AtomicBool>) -> OnCycle {
+    let shown = Mutex::new(None);
+    Arc::new(move |ticked| {
+        let plan = &ticked.planned.plan;
+        has_changed.fetch_or(!ticked.outcomes.is_empty(), Ordering::Relaxed);
+        let Some(output) = output.filter(|_| !plan.is_no_changes()) else { return };
+        // What is held stays in every plan; saying it once is enough.
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (plan.spec_commit.clone(), plan.totals.clone());
+        if shown.as_ref() != Some(&now) {
+            if let Err(error) = super::plan::show(plan, output) {
+                tracing::warn!(%error, "could not print the plan");
+            }
+            *shown = Some(now);
+        }
+    })
 }
 
 /// Starts the controller; a repository that cannot be reached is waited for, anything else is an error.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::watch::FileWatch;
-use super::{ControlError, Controller, Polled, Setup};
+use super::{ControlError, Controller, Polled, Setup, Ticked};
 use crate::apply::{Clock, StopSign, elapsed};
 
 /// What may happen to a running controller.
@@ -25,6 +25,9 @@ pub const EVENTS_MAX: usize = 16;
 /// Reads the configuration again: the shell's own way of doing it, passed in.
 pub type Reload = Arc<dyn Fn() -> Result<Setup, String> + Send + Sync>;
 
+/// Told of every cycle, after it.
+pub type OnCycle = Arc<dyn Fn(&Ticked) + Send + Sync>;
+
 /// What the loop needs besides the controller.
 pub struct Surroundings {
     /// Time.
@@ -35,6 +38,8 @@ pub struct Surroundings {
     pub reload: Reload,
     /// Files whose change means a reload.
     pub files: Vec<PathBuf>,
+    /// Told of every cycle.
+    pub on_cycle: OnCycle,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -85,7 +90,7 @@ pub async fn run(
             poll_at = after(clock.as_ref(), pause);
         }
         if has_news || clock.now() >= decide_at {
-            let was_superseded = cycle(&mut controller, &around.shutdown).await?;
+            let was_superseded = cycle(&mut controller, &around).await?;
             let interval = jittered(controller.setup().config.interval);
             decide_at = after(clock.as_ref(), interval);
             if was_superseded {
@@ -155,9 +160,10 @@ async fn poll(controller: &mut Controller, failures: &mut u32) -> bool {
 }
 
 /// One cycle; returns whether a newer commit cut it short.
-async fn cycle(controller: &mut Controller, shutdown: &StopSign) -> Result<bool, ControlError> {
-    match controller.tick(shutdown).await {
+async fn cycle(controller: &mut Controller, around: &Surroundings) -> Result<bool, ControlError> {
+    match controller.tick(&around.shutdown).await {
         Ok(ticked) => {
+            (around.on_cycle)(&ticked);
             for failure in ticked.failures() {
                 tracing::error!(failure, "an action failed");
             }

@@ -30,3 +30,13 @@ fn the_schema_of_the_spec_is_current() {
 fn the_schema_of_the_configuration_is_current() {
     check("config.schema.json", &tidegate::config::schema());
 }
+
+#[test]
+fn the_schema_of_the_status_is_current() {
+    check("status.schema.json", &tidegate::record::status_schema());
+}
+
+#[test]
+fn the_schema_of_the_plan_is_current() {
+    check("plan.schema.json", &tidegate::plan::render::json::schema());
+}

@@ -105,6 +105,7 @@ impl Stage {
             shutdown: stop,
             reload: Arc::new(|| Err("the demo's configuration does not change".to_owned())),
             files: Vec::new(),
+            on_cycle: Arc::new(|_| {}),
         };
         Ok(tokio::spawn(crate::control::run::run(controller, around, events, sender)))
     }
