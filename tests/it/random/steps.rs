@@ -239,6 +239,7 @@ async fn on_its_own(rig: &mut Rig) {
         shutdown: shutdown.clone(),
         reload: Arc::new(|| Err("nothing to reload".to_owned())),
         files: Vec::new(),
+        on_cycle: Arc::new(|_| {}),
     };
     let (sender, receiver) = mpsc::channel(EVENTS_MAX);
     rig.tell("the controller runs on its own");
