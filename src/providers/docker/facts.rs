@@ -70,7 +70,7 @@ pub(super) struct Memory {
 }
 
 /// Facts from an inspection. The reason of an exit is known only while the container does not run; of a
-/// running one [`last_exit_of_running`] asks the daemon's events.
+/// running one, [`super::observe`] asks the daemon's events.
 pub(super) fn facts(state: &ContainerState, restart_count: Option<i64>) -> Facts {
     let at = |text: &Option<String>| {
         text.as_deref().and_then(|t| t.parse::<Timestamp>().ok()).filter(|t| *t > NEVER_BEFORE)
