@@ -274,14 +274,13 @@ impl Controller {
             self.applied = Some(Applied { commit: good.commit.clone(), spec: good.clone() });
         }
         // What remains to be done is read off the world again, not assumed from the outcomes.
-        let after = if outcomes.is_empty() {
-            self.plan_from(&good, &planned.observed)
-        } else {
-            let observed = self.observe(&good.spec).await;
-            self.plan_from(&good, &observed)
+        let observed = match outcomes.is_empty() {
+            true => planned.observed.clone(),
+            false => self.observe(&good.spec).await,
         };
-        self.book.prune(&after);
-        self.record(lines, &after, &planned.observed)?;
+        let after = self.plan_from(&good, &observed);
+        lines.extend(self.book.settled(&cause(self.clock.as_ref(), &good), &after, &outcomes));
+        self.record(lines, &after, &observed)?;
         Ok(Ticked { planned, outcomes, is_superseded })
     }
 

@@ -77,6 +77,7 @@ impl Book {
         let mut book = Self { entries, run, sequence: 0 };
         for line in unpublished {
             book.post(line);
+            book.take_up(line);
         }
         book
     }
@@ -149,7 +150,22 @@ impl Book {
         seen
     }
 
-    /// Records what became of a plan.
+    /// Brings the entry up to date with what a line says besides the count.
+    fn take_up(&mut self, line: &HistoryLine) {
+        let Some(entry) = self.entries.get_mut(&line.target) else { return };
+        match line.kind {
+            Kind::Held => {
+                entry.held.insert(line.reason.clone());
+            }
+            Kind::Released => {
+                entry.held.remove(&line.reason);
+            }
+            Kind::Change | Kind::Rollout => entry.last_error.clone_from(&line.error),
+            Kind::Drift => {}
+        }
+    }
+
+    /// Records what became of a plan. What is held is not told here: see [`Self::settled`].
     pub fn applied(
         &mut self,
         cause: &Cause<'_>,
@@ -160,17 +176,63 @@ impl Book {
             outcomes.iter().map(|outcome| (&outcome.target, outcome)).collect();
         let mut lines = Vec::new();
         for target in &plan.targets {
-            let outcome = by_target.get(&target.target).copied();
-            if let Some(outcome) = outcome
-                && let Some(line) = self.change(cause, plan, target, outcome)
-            {
+            let Some(outcome) = by_target.get(&target.target).copied() else { continue };
+            if let Some(line) = self.change(cause, plan, target, outcome) {
                 self.post(&line);
                 lines.push(line);
             }
-            lines.extend(self.holds(cause, target));
-            self.settle(cause, target, outcome);
+            let entry = self.entry(cause, target);
+            entry.last_error = first_error(&outcome.outcomes);
         }
         lines
+    }
+
+    /// Records what is held, and what is held no more, once a cycle has ended: `after` is the plan that
+    /// remains, the same that the status file is made from. Forgets targets that neither the plan nor the
+    /// world has.
+    pub fn settled(
+        &mut self,
+        cause: &Cause<'_>,
+        after: &Plan,
+        outcomes: &[TargetOutcome],
+    ) -> Vec<HistoryLine> {
+        let acted: BTreeSet<&TargetId> = outcomes.iter().map(|outcome| &outcome.target).collect();
+        let mut lines = Vec::new();
+        for target in &after.targets {
+            let held: BTreeMap<&str, &str> = target
+                .held
+                .iter()
+                .map(|held| (held.reason.code(), held.sentence.as_str()))
+                .collect();
+            lines.extend(self.holds(cause, &target.target, &held));
+            let entry = self.entry(cause, target);
+            entry.held = held.into_keys().map(str::to_owned).collect();
+            if target.provider.is_some() {
+                entry.provider.clone_from(&target.provider);
+            }
+            if !acted.contains(&target.target) && target.held.is_empty() {
+                entry.last_error = None;
+            }
+        }
+        let planned: BTreeSet<&TargetId> =
+            after.targets.iter().map(|target| &target.target).collect();
+        let gone: Vec<TargetId> = self
+            .entries
+            .iter()
+            .filter(|(target, entry)| !planned.contains(target) && entry.count == Count(0))
+            .map(|(target, _)| target.clone())
+            .collect();
+        for target in gone {
+            lines.extend(self.holds(cause, &target, &BTreeMap::new()));
+            self.entries.remove(&target);
+        }
+        lines
+    }
+
+    fn entry(&mut self, cause: &Cause<'_>, target: &TargetPlan) -> &mut Entry {
+        self.entries
+            .entry(target.target.clone())
+            .or_insert_with(|| Entry::new(Count(0), cause.now, Reason::AtDesired.code()))
     }
 
     /// The line of a target's change, if there is something to tell.
@@ -191,7 +253,11 @@ impl Book {
         }
         let kind =
             if outcome.from == outcome.to && did_something { Kind::Rollout } else { Kind::Change };
-        let mut line = self.line(cause, target.target.clone(), kind, outcome.from, outcome.to);
+        // By how much, from what is on record: the plan may have seen less than that, where a part of the
+        // target could not be read, and then what it did not see is still there.
+        let from = self.count(&target.target);
+        let to = Count((from.0 + outcome.to.0).saturating_sub(outcome.from.0));
+        let mut line = self.line(cause, target.target.clone(), kind, from, to);
         let is_superseded = outcome.outcomes.iter().any(|o| o.result == OutcomeResult::Superseded);
         line.outcome = match (&error, is_superseded) {
             (Some(_), _) => LineOutcome::Failed,
@@ -220,17 +286,19 @@ impl Book {
         Some(line)
     }
 
-    /// Lines for what is newly held, and for what is held no more.
-    fn holds(&mut self, cause: &Cause<'_>, target: &TargetPlan) -> Vec<HistoryLine> {
-        let before =
-            self.entries.get(&target.target).map(|entry| entry.held.clone()).unwrap_or_default();
-        let now: BTreeMap<&str, &str> =
-            target.held.iter().map(|held| (held.reason.code(), held.sentence.as_str())).collect();
-        let count = self.count(&target.target);
+    /// Lines for what is newly held, by code, and for what is held no more.
+    fn holds(
+        &mut self,
+        cause: &Cause<'_>,
+        target: &TargetId,
+        now: &BTreeMap<&str, &str>,
+    ) -> Vec<HistoryLine> {
+        let before = self.entries.get(target).map(|entry| entry.held.clone()).unwrap_or_default();
+        let count = self.count(target);
         let mut lines = Vec::new();
-        for (code, sentence) in &now {
+        for (code, sentence) in now {
             if !before.contains(*code) {
-                let mut line = self.line(cause, target.target.clone(), Kind::Held, count, count);
+                let mut line = self.line(cause, target.clone(), Kind::Held, count, count);
                 (*code).clone_into(&mut line.reason);
                 (*sentence).clone_into(&mut line.sentence);
                 line.outcome = LineOutcome::Observed;
@@ -238,35 +306,13 @@ impl Book {
             }
         }
         for code in before.iter().filter(|code| !now.contains_key(code.as_str())) {
-            let mut line = self.line(cause, target.target.clone(), Kind::Released, count, count);
+            let mut line = self.line(cause, target.clone(), Kind::Released, count, count);
             line.reason.clone_from(code);
             "no longer held".clone_into(&mut line.sentence);
             line.outcome = LineOutcome::Observed;
             lines.push(line);
         }
         lines
-    }
-
-    /// Brings the entry up to date with what is not in any line.
-    fn settle(&mut self, cause: &Cause<'_>, target: &TargetPlan, outcome: Option<&TargetOutcome>) {
-        let entry = self
-            .entries
-            .entry(target.target.clone())
-            .or_insert_with(|| Entry::new(Count(0), cause.now, Reason::AtDesired.code()));
-        entry.held = target.held.iter().map(|held| held.reason.code().to_owned()).collect();
-        entry.provider.clone_from(&target.provider);
-        if let Some(outcome) = outcome {
-            entry.last_error = first_error(&outcome.outcomes);
-        } else if target.held.is_empty() {
-            entry.last_error = None;
-        }
-    }
-
-    /// Forgets targets that are neither in the plan nor have replicas.
-    pub fn prune(&mut self, plan: &Plan) {
-        let planned: BTreeSet<&TargetId> =
-            plan.targets.iter().map(|target| &target.target).collect();
-        self.entries.retain(|target, entry| planned.contains(target) || entry.count > Count(0));
     }
 
     fn count(&self, target: &TargetId) -> Count {

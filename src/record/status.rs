@@ -3,7 +3,7 @@
 //! Nothing in it changes while nothing happens: there is no time of writing, so that an idle controller
 //! makes no commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -186,12 +186,18 @@ pub struct Facts<'a> {
 /// Makes the status file.
 #[must_use]
 pub fn status_file(facts: &Facts<'_>, book: &Book) -> StatusFile {
-    let targets: Vec<StatusTarget> = facts
+    let mut targets: Vec<StatusTarget> = facts
         .plan
         .targets
         .iter()
         .map(|target| status_target(facts, target, book.entries().get(&target.target)))
         .collect();
+    // What is on record and cannot be seen now is not forgotten: the next run starts from this file.
+    let planned: BTreeSet<&TargetId> =
+        facts.plan.targets.iter().map(|target| &target.target).collect();
+    let unseen = book.entries().iter().filter(|(target, _)| !planned.contains(target));
+    targets.extend(unseen.map(|(target, entry)| unseen_target(facts, target, entry)));
+    targets.sort_by(|a, b| a.target.cmp(&b.target));
     let conditions = conditions(facts, &targets);
     let is = |kind: &str| conditions.iter().any(|c| c.kind == kind && c.status);
     let health = match (is("Ready"), is("Reconciling"), is("Stalled")) {
@@ -255,6 +261,46 @@ fn status_target(facts: &Facts<'_>, target: &TargetPlan, entry: Option<&Entry>) 
             .collect(),
         deviations: target.replicas.iter().filter_map(deviation).collect(),
         last_error: entry.and_then(|entry| entry.last_error.clone()),
+    }
+}
+
+/// A target that is gone from the spec, and whose replicas cannot be seen.
+fn unseen_target(facts: &Facts<'_>, target: &TargetId, entry: &Entry) -> StatusTarget {
+    // As it was told: nothing ends a hold while nothing can be seen.
+    let before: Vec<&StatusHeld> = facts
+        .before
+        .into_iter()
+        .flat_map(|before| &before.targets)
+        .filter(|before| before.target == *target)
+        .flat_map(|before| &before.held)
+        .collect();
+    let held = entry.held.iter().map(|code| {
+        let told = before.iter().find(|held| held.reason == *code);
+        told.map_or_else(
+            || StatusHeld {
+                reason: code.clone(),
+                sentence: "held when it was last seen".to_owned(),
+            },
+            |held| (*held).clone(),
+        )
+    });
+    StatusTarget {
+        target: target.clone(),
+        provider: entry.provider.clone(),
+        autoscale: "removed".to_owned(),
+        bounds: None,
+        count: None,
+        recorded: entry.count.0,
+        ready: 0,
+        effective: None,
+        owner: "spec".to_owned(),
+        reason: entry.reason.clone(),
+        sentence: "gone from the spec, and its replicas cannot be seen now".to_owned(),
+        since: entry.since,
+        pending: Vec::new(),
+        held: held.collect(),
+        deviations: Vec::new(),
+        last_error: entry.last_error.clone(),
     }
 }
 
