@@ -31,10 +31,10 @@ pub(super) fn push(
             return Err(git2::Error::from_str("the branch is checked out there"));
         }
         copy(repository, &there, commit, expected)?;
-        match expected {
-            None => there.reference(&name, commit, false, "push").map(|_| ()),
-            Some(old) => there.reference_matching(&name, commit, true, old, "push").map(|_| ()),
-        }
+        // The zero id stands for a branch that is not there. Creating without it looks before it locks, so
+        // two first commits at once could overwrite each other.
+        let old = expected.unwrap_or(Oid::ZERO_SHA1);
+        there.reference_matching(&name, commit, true, old, "push").map(|_| ())
     };
     match run() {
         Ok(()) => Ok(Pushed::Accepted),

@@ -133,6 +133,27 @@ fn two_writers_by_path_lose_nothing() {
 }
 
 #[test]
+fn two_first_commits_by_path_are_both_kept() {
+    for _ in 0..20 {
+        let (dir, repo, _writer) = local();
+        let start = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for name in ["a", "b"] {
+                let mut writer = writer(&dir.path().join(name), by_path(&repo));
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    let published = publish(&mut writer, &[one(name)]).unwrap();
+                    assert!(matches!(published, Published::Committed { .. }));
+                });
+            }
+        });
+        assert_in_a_line(&repo, 2);
+        assert_eq!(text(&repo, &format!("{STEM}.jsonl")).lines().count(), 2);
+    }
+}
+
+#[test]
 fn the_branch_begins_with_an_orphan_and_leaves_others_alone() {
     let server = GitSsh::start();
     let repo = server.repo("a.git");
