@@ -96,7 +96,7 @@ impl Gate {
         let mut look = cell.lock().await;
         // A look that began before this wait may have seen the replica half made.
         if let Some(look) = look.as_ref()
-            && look.begun >= since
+            && look.begun > since
             && elapsed(look.ended, world.clock.now()) < LOOK_SHARED_FOR
             && look.replicas.iter().any(|replica| replica.key == *key)
         {

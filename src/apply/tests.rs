@@ -169,6 +169,18 @@ async fn a_stale_read_makes_no_double() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_number_that_is_used_again_is_not_taken_for_the_replica_that_had_it() {
+    let mut bench = Bench::new(&[("web", 2)]);
+    bench.apply(&bench.plan().await).await;
+    bench.fake.with_world(|world| world.replicas.iter_mut().for_each(|r| r.running = false));
+    let web = bench.spec.services.values_mut().next().unwrap();
+    web.template.as_mut().unwrap().command.push("--new".to_owned());
+    let outcomes = bench.apply(&bench.plan().await).await;
+    let ended = &outcomes[0].outcomes;
+    assert!(ended.iter().all(|o| o.result == OutcomeResult::Applied), "{ended:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_that_is_missing_fails_the_create_and_names_the_secret() {
     let mut bench = Bench::new(&[("web", 1)]);
     let web = bench.spec.services.values_mut().next().unwrap();
