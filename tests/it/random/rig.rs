@@ -107,7 +107,7 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) async fn new(seed: u64, is_told: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let repo = Repo::init(&dir.path().join("spec.git"));
         let mut rng = Rng::with_seed(seed);
         // Near midnight, so that many a run has two days of history.
@@ -260,6 +260,11 @@ impl Rig {
     pub(super) fn racer_lines(&self) -> u64 {
         self.racer_lines
     }
+}
+
+/// In memory where there is such a place: hundreds of runs wait for the disk otherwise.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Replicas of another owner and of another provider, with ordinals that ours have too.
