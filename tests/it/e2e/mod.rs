@@ -1,3 +1,6 @@
 //! The real binary against real repositories and infrastructure.
 
 mod crash;
+mod flows;
+mod interruptions;
+mod reload;

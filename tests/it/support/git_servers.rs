@@ -60,11 +60,7 @@ impl GitHttp {
         let base = temp.path();
         let dir = base.join("repositories");
         fs::create_dir(&dir).unwrap();
-        fs::write(
-            base.join("users"),
-            format!("{user}:{{PLAIN}}{password}\nx-access-token:{{PLAIN}}{token}\n"),
-        )
-        .unwrap();
+        write_users(base, user, password, token);
         let backend = program("git-http-backend", "git");
         let socket = base.join("fcgi");
         let port = free_port();
@@ -160,6 +156,16 @@ impl GitHttp {
         remote(&self.url(repo), Auth::Token(Secret::new(self.token)))
     }
 
+    /// The port it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Lets the user in with another password only, from now on.
+    pub(crate) fn change_password(&self, password: &str) {
+        write_users(self.temp.path(), self.user, password, self.token);
+    }
+
     /// The authority that signed the server's certificate.
     pub(crate) fn ca_file(&self) -> PathBuf {
         self.temp.path().join("cert")
@@ -177,6 +183,11 @@ impl GitHttp {
             })
             .collect()
     }
+}
+
+fn write_users(base: &std::path::Path, user: &str, password: &str, token: &str) {
+    let users = format!("{user}:{{PLAIN}}{password}\nx-access-token:{{PLAIN}}{token}\n");
+    fs::write(base.join("users"), users).unwrap();
 }
 
 fn make_certificate(base: &std::path::Path) {

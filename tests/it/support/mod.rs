@@ -7,6 +7,7 @@ pub(crate) mod fault_proxy;
 pub(crate) mod git_servers;
 pub(crate) mod infra;
 pub(crate) mod programs;
+pub(crate) mod relay;
 pub(crate) mod repo;
 
 use std::path::{Path, PathBuf};
