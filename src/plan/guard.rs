@@ -69,19 +69,26 @@ pub(super) fn vanished_target(
             })
             .collect();
         plan.steps.push(Step { actions });
+        plan.cost_after = plan.cost_now.map(|_| 0.0);
         return plan;
     }
+    // What is held goes on, and goes on costing.
+    plan.cost_after = plan.cost_now;
+    plan.cost_max = plan.cost_now;
     let (reason, what) = if input.spec.services.contains_key(&target.service) {
         (HeldReason::VanishedRegion, format!("region `{}` of `{}`", target.region, target.service))
     } else {
         (HeldReason::VanishedService, format!("service `{}`", target.service))
     };
+    let replicas = match found.len() {
+        1 => "1 replica, which is left running".to_owned(),
+        n => format!("{n} replicas, which are left running"),
+    };
     plan.held.push(Held {
         ordinals: found.iter().map(|replica| replica.key.ordinal).collect(),
         reason,
         sentence: format!(
-            "{what} is gone from the spec while it has {} replicas, which are left running; {}",
-            found.len(),
+            "{what} is gone from the spec while it has {replicas}; {}",
             permission_hint(&target.service)
         ),
     });
