@@ -74,5 +74,6 @@ fn summary(ticked: &Ticked) -> String {
     let skipped = count(|r| matches!(r, OutcomeResult::Skipped | OutcomeResult::Superseded));
     let superseded =
         if ticked.is_superseded { "; a newer commit or a signal cut it short" } else { "" };
-    format!("Applied: {done} actions done, {failed} failed, {skipped} not tried{superseded}.")
+    let actions = if done == 1 { "action" } else { "actions" };
+    format!("Applied: {done} {actions} done, {failed} failed, {skipped} not tried{superseded}.")
 }

@@ -77,7 +77,7 @@ pub(super) fn load_config(path: &Path) -> anyhow::Result<Config> {
 /// Shows findings to whoever watches standard error.
 pub(super) fn show_findings(findings: &[Diagnostic], sources: &Sources) {
     if !findings.is_empty() {
-        eprintln!("{}", spec::render::text(findings, sources, is_terminal()));
+        eprint!("{}", spec::render::text(findings, sources, is_terminal()));
     }
 }
 

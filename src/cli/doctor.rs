@@ -35,19 +35,12 @@ const CLOCK_AHEAD_MAX_S: i64 = 120;
 
 pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let setup = context::setup(context::load_config(&args.config.config)?)?;
-    let mut checks = vec![state_dir(&setup)];
-    checks.push(write_access(&setup).await);
-    let started =
-        Controller::start(setup, Arc::new(SystemClock), Purpose::Look, Arc::new(|_| {})).await;
-    match started {
-        Err(error) => checks.push(bad(
-            "read the spec repository",
-            &error.to_string(),
-            "check `repository.url` and `repository.credentials`",
-        )),
-        Ok(mut controller) => {
-            checks.extend(spec_checks(&mut controller).await);
-        }
+    let state_dir = state_dir(&setup);
+    let has_state_dir = state_dir.ok;
+    let mut checks = vec![state_dir, write_access(&setup).await];
+    // Without the folder there is no mirror to read anything into.
+    if has_state_dir {
+        checks.extend(repository_checks(setup).await);
     }
     let is_fine = checks.iter().all(|check| check.ok);
     if args.output == "json" {
@@ -113,6 +106,19 @@ async fn write_access(setup: &Setup) -> Check {
     }
 }
 
+async fn repository_checks(setup: Setup) -> Vec<Check> {
+    let started =
+        Controller::start(setup, Arc::new(SystemClock), Purpose::Look, Arc::new(|_| {})).await;
+    match started {
+        Err(error) => vec![bad(
+            "read the spec repository",
+            &error.to_string(),
+            "check `repository.url` and `repository.credentials`",
+        )],
+        Ok(mut controller) => spec_checks(&mut controller).await,
+    }
+}
+
 async fn spec_checks(controller: &mut Controller) -> Vec<Check> {
     let mut checks = Vec::new();
     let branch = controller.setup().config.repository.branch.clone();
@@ -127,14 +133,19 @@ async fn spec_checks(controller: &mut Controller) -> Vec<Check> {
         }
     }
     match (controller.source().good(), controller.source().refused()) {
-        (_, Some(refused)) => checks.push(bad(
-            "spec",
-            &refused.findings.join("; "),
-            "run `tidegate validate` in the spec repository",
-        )),
+        (_, Some(refused)) => {
+            let todo = match refused.commit {
+                Some(_) => "run `tidegate validate` in the spec repository",
+                None => "push a `spec.yaml` to the branch, or correct `repository.branch`",
+            };
+            checks.push(bad("spec", &refused.findings.join("; "), todo));
+        }
         (Some(good_spec), None) => {
-            let services = good_spec.spec.services.len();
-            checks.push(good("spec", &format!("valid, {services} services")));
+            let services = match good_spec.spec.services.len() {
+                1 => "1 service".to_owned(),
+                n => format!("{n} services"),
+            };
+            checks.push(good("spec", &format!("valid, {services}")));
         }
         (None, None) => {
             checks.push(bad("spec", "none was found", "push a `spec.yaml` to the branch"));

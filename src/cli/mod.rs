@@ -35,10 +35,23 @@ const USAGE: u8 = 64;
 #[command(name = "tidegate", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
     /// How log lines look: text on a terminal, JSON elsewhere, unless given.
-    #[arg(long, global = true, value_enum, env = "TIDEGATE_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        env = "TIDEGATE_LOG_FORMAT",
+        hide_env_values = true,
+        help_heading = "Logging"
+    )]
     log_format: Option<LogFormat>,
     /// What is logged, in the form of RUST_LOG: `info`, `debug`, `tidegate::git=debug`.
-    #[arg(long, global = true, env = "TIDEGATE_LOG")]
+    #[arg(
+        long,
+        global = true,
+        env = "TIDEGATE_LOG",
+        hide_env_values = true,
+        help_heading = "Logging"
+    )]
     log: Option<String>,
     #[command(subcommand)]
     command: Command,
@@ -103,7 +116,13 @@ enum Output {
 #[derive(Debug, Clone, Args)]
 struct ConfigArg {
     /// The controller's configuration.
-    #[arg(long, value_name = "FILE", default_value = "tidegate.yaml", env = "TIDEGATE_CONFIG")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "tidegate.yaml",
+        env = "TIDEGATE_CONFIG",
+        hide_env_values = true
+    )]
     config: std::path::PathBuf,
 }
 
@@ -166,8 +185,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 /// The reference of all commands and options, as one text: committed, and compared by a test.
 #[must_use]
 pub fn reference() -> String {
-    fn add(out: &mut String, command: &mut clap::Command, path: &str) {
-        let name = format!("{path}{}", command.get_name());
+    fn add(out: &mut String, command: &mut clap::Command) {
+        // Known once the command line was built: with the names of the commands above it.
+        let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
         let _ = write!(out, "## {name}\n\n```text\n{}```\n\n", command.render_long_help());
         let subcommands: Vec<String> = command
             .get_subcommands()
@@ -176,11 +196,13 @@ pub fn reference() -> String {
             .collect();
         for sub in subcommands {
             if let Some(sub) = command.find_subcommand_mut(&sub) {
-                add(out, sub, &format!("{name} "));
+                add(out, sub);
             }
         }
     }
     let mut out = String::from("# The command line\n\n");
-    add(&mut out, &mut Cli::command().term_width(100), "");
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    add(&mut out, &mut command);
     out
 }

@@ -17,7 +17,8 @@ pub(super) struct ValidateArgs {
     /// A spec file, a folder with `spec.yaml`, or a folder with `controller/spec.yaml`.
     #[arg(default_value = ".", conflicts_with_all = ["repo", "rev"])]
     path: PathBuf,
-    /// Check the spec of a repository instead: its URL or path.
+    /// Check the spec of a repository instead: its URL or path. An access token for it is taken from
+    /// TIDEGATE_GIT_TOKEN.
     #[arg(long, value_name = "URL")]
     repo: Option<String>,
     /// The commit or branch to check.
@@ -51,7 +52,7 @@ pub(super) fn validate(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
         }
         Output::Text | Output::Markdown => {
             if !loaded.diagnostics.is_empty() {
-                println!(
+                print!(
                     "{}",
                     spec::render::text(&loaded.diagnostics, &sources, context::wants_colour())
                 );
