@@ -1,5 +1,6 @@
 //! The test-suite: one binary, one module per stage or theme.
 
+mod cli;
 mod config;
 mod conformance;
 mod corpus;
