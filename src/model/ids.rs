@@ -1,8 +1,12 @@
 //! Identifiers and counts, each a type of its own, valid by construction.
+//!
+//! The same few identifiers stand in every replica, decision, plan and status of a cycle, so their text is
+//! shared: a clone copies a pointer.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The longest DNS label (RFC 1035, section 2.3.4), and so the longest service id and region name.
 const DNS_LABEL_CHARS_MAX: usize = 63;
@@ -52,9 +56,9 @@ fn object_id(text: &str) -> Result<(), IdError> {
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $check:path) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The identifier as written.
@@ -68,21 +72,26 @@ macro_rules! text_id {
             type Error = IdError;
             fn try_from(text: &str) -> Result<Self, IdError> {
                 $check(text)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
         }
 
         impl TryFrom<String> for $name {
             type Error = IdError;
             fn try_from(text: String) -> Result<Self, IdError> {
-                $check(&text)?;
-                Ok(Self(text))
+                Self::try_from(text.as_str())
             }
         }
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0
+                id.0.as_ref().to_owned()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+                out.serialize_str(&self.0)
             }
         }
 
@@ -152,8 +161,27 @@ impl fmt::Display for PlanDigest {
 
 /// Hash of what one replica is (its template): 12 hexadecimal digits. A replica whose hash is not the
 /// spec's is replaced.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TemplateHash(pub String);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(from = "String")]
+pub struct TemplateHash(Arc<str>);
+
+impl From<&str> for TemplateHash {
+    fn from(digits: &str) -> Self {
+        Self(digits.into())
+    }
+}
+
+impl From<String> for TemplateHash {
+    fn from(digits: String) -> Self {
+        Self(digits.into())
+    }
+}
+
+impl Serialize for TemplateHash {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&self.0)
+    }
+}
 
 impl fmt::Display for TemplateHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -150,7 +150,8 @@ impl Template {
         let mut canonical = serde_json::to_vec(self).unwrap_or_default();
         canonical.push(TEMPLATE_HASH_VERSION);
         let digest = Sha256::digest(&canonical);
-        TemplateHash(digest.iter().take(TEMPLATE_HASH_BYTES).map(|b| format!("{b:02x}")).collect())
+        let digits = digest.iter().take(TEMPLATE_HASH_BYTES).map(|b| format!("{b:02x}"));
+        digits.collect::<String>().into()
     }
 }
 

@@ -80,7 +80,7 @@ fn worlds() -> impl Strategy<Value = Observed> {
         let replicas = found
             .into_iter()
             .map(|(ordinal, (phase, age))| {
-                let template = if age < 2 { TemplateHash("older".to_owned()) } else { hash() };
+                let template = if age < 2 { TemplateHash::from("older") } else { hash() };
                 let mut made = replica(&target("web", "local"), ordinal, &template, phase);
                 if age == 5 {
                     made.key.provider = "former".try_into().unwrap();
@@ -208,7 +208,7 @@ fn a_gap_changes_nothing_there() {
 #[test]
 fn a_rollout_is_one_by_one_and_waits_for_what_does_not_come_up() {
     let spec = spec(&[("web", 2)]);
-    let older = TemplateHash("older".to_owned());
+    let older = TemplateHash::from("older");
     let web = target("web", "local");
     let mut world = observed(vec![
         replica(&web, 0, &older, Phase::Ready),

@@ -128,7 +128,7 @@ pub(super) fn read(
     }
     Some(Labelled {
         key,
-        template: TemplateHash(get(TEMPLATE)?.to_owned()),
+        template: get(TEMPLATE)?.into(),
         spec_commit: CommitId::try_from(get(SPEC_COMMIT)?).ok()?,
         port: get(PORT).and_then(|port| port.parse().ok()),
         health: get(HEALTH).and_then(|json| serde_json::from_str(json).ok()),

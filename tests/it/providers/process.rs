@@ -187,7 +187,7 @@ fn launch(ordinal: u32, command: &[&str]) -> Launch {
             drain: Duration::from_secs(5),
         },
         env: Vec::new(),
-        template_hash: TemplateHash("0123456789ab".to_owned()),
+        template_hash: TemplateHash::from("0123456789ab"),
         spec_commit: CommitId::try_from("0123456789012345678901234567890123456789").unwrap(),
     }
 }
@@ -236,7 +236,7 @@ async fn a_replica_lives_from_create_to_destroy_and_every_call_can_be_repeated()
     assert_eq!(world.create(&web).await, Ok(Applied::AlreadySo));
     assert_eq!(world.start(&web).await, Ok(Applied::AlreadySo));
     assert_eq!(world.one().await, replica);
-    let other = Launch { template_hash: TemplateHash("ba9876543210".to_owned()), ..web.clone() };
+    let other = Launch { template_hash: TemplateHash::from("ba9876543210"), ..web.clone() };
     let refused = world.create(&other).await.unwrap_err();
     assert_eq!((refused.kind, refused.next), (FailureKind::Conflict, Next::GiveUp));
 
