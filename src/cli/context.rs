@@ -62,7 +62,7 @@ pub(super) fn load_config(path: &Path) -> anyhow::Result<Config> {
     let name = path.display().to_string();
     let (config, findings) = config::load(&bytes, &name);
     if !findings.is_empty() {
-        eprintln!("{}", config::render_text(&findings, &name, &bytes, is_terminal()));
+        eprint!("{}", config::render_text(&findings, &name, &bytes, is_terminal()));
     }
     let Some(mut config) = config else {
         bail!("the configuration `{}` is not valid; nothing was done", path.display());
