@@ -51,7 +51,7 @@ impl Subject for FakeSubject {
             provider: key.provider.clone(),
             target: key.target.clone(),
             ordinal: key.ordinal,
-            template: TemplateHash("theirs".to_owned()),
+            template: TemplateHash::from("theirs"),
             spec_commit: "d".repeat(40).try_into().unwrap(),
             running: true,
         };

@@ -157,7 +157,7 @@ pub(crate) fn launch(key: ReplicaKey, template: Template) -> Launch {
         key,
         template,
         env: vec![("CANARY".to_owned(), Secret::new(CANARY))],
-        template_hash: TemplateHash("0123456789ab".to_owned()),
+        template_hash: TemplateHash::from("0123456789ab"),
         spec_commit: CommitId::try_from("c".repeat(40)).unwrap(),
     }
 }

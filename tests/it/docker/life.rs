@@ -169,7 +169,7 @@ async fn a_stopped_replica_is_started_again_and_one_of_another_template_is_a_con
     world.until(|replica| replica.phase == Phase::Ready).await;
 
     let mut other = launch;
-    other.template_hash = tidegate::model::TemplateHash("ffffffffffff".to_owned());
+    other.template_hash = tidegate::model::TemplateHash::from("ffffffffffff");
     let error = world.provider.apply(&world.ctx(), &Call::Create(other)).await.unwrap_err();
     assert_eq!((error.kind, error.next), (FailureKind::Conflict, Next::GiveUp));
     assert!(error.message.contains("exists with template 0123456789ab"), "{error}");

@@ -277,7 +277,7 @@ fn foreign() -> Vec<FakeReplica> {
             region: "ams".try_into().unwrap(),
         },
         ordinal: tidegate::model::Ordinal(0),
-        template: tidegate::model::TemplateHash("other".to_owned()),
+        template: tidegate::model::TemplateHash::from("other"),
         spec_commit: CommitId::try_from("f".repeat(40)).unwrap(),
         running: true,
     };
