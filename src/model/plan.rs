@@ -180,8 +180,6 @@ pub enum HeldReason {
     DriftReported,
     /// A replica of the new template does not become ready, so the rollout waits.
     RolloutWaiting,
-    /// A replica is draining under the number that is needed again.
-    Draining,
 }
 
 impl HeldReason {
@@ -196,7 +194,6 @@ impl HeldReason {
             Self::NoTemplate => "no-template",
             Self::DriftReported => "drift-reported",
             Self::RolloutWaiting => "rollout-waiting",
-            Self::Draining => "draining",
         }
     }
 }

@@ -19,7 +19,9 @@ pub const DIGEST_VERSION: u32 = 1;
 struct Effects<'a> {
     version: u32,
     services: BTreeMap<&'a ServiceId, Option<ServiceEffects<'a>>>,
-    guard: Option<&'a Guard>,
+    /// Absent where it did not change, null where it was taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guard: Option<Option<&'a Guard>>,
 }
 
 #[derive(Serialize)]
@@ -60,7 +62,8 @@ pub fn digest(base: Option<&Spec>, spec: &Spec) -> PlanDigest {
         });
     }
     let guard_before = base.and_then(|base| base.guard.as_ref());
-    let guard = spec.guard.as_ref().filter(|guard| Some(*guard) != guard_before);
+    let guard = spec.guard.as_ref();
+    let guard = (guard != guard_before).then_some(guard);
     let bytes = canonical(&Effects { version: DIGEST_VERSION, services, guard });
     let hex: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     PlanDigest(format!("sha256:{hex}"))

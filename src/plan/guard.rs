@@ -59,16 +59,22 @@ pub(super) fn vanished_target(
         replicas: found.iter().map(|replica| (*replica).clone()).collect(),
     };
     cost::price(&mut plan, input.prices);
-    if is_allowed(input, &target.service) {
-        let actions = found
-            .iter()
-            .map(|replica| Action {
-                key: replica.key.clone(),
-                kind: ActionKind::Destroy,
-                why: "gone from the spec, and the guard allows it".to_owned(),
-            })
-            .collect();
+    let is_allowed = is_allowed(input, &target.service);
+    let destroy = |replica: &&Replica| {
+        let why = match replica.phase {
+            Phase::Draining => "finish its removal",
+            _ if is_allowed => "gone from the spec, and the guard allows it",
+            _ => return None,
+        };
+        let (key, why) = (replica.key.clone(), why.to_owned());
+        Some(Action { key, kind: ActionKind::Destroy, why })
+    };
+    let actions: Vec<Action> = found.iter().filter_map(destroy).collect();
+    let is_all = actions.len() == found.len();
+    if !actions.is_empty() {
         plan.steps.push(Step { actions });
+    }
+    if is_all {
         plan.cost_after = plan.cost_now.map(|_| 0.0);
         return plan;
     }
@@ -85,7 +91,11 @@ pub(super) fn vanished_target(
         n => format!("{n} replicas, which are left running"),
     };
     plan.held.push(Held {
-        ordinals: found.iter().map(|replica| replica.key.ordinal).collect(),
+        ordinals: found
+            .iter()
+            .filter(|replica| replica.phase != Phase::Draining)
+            .map(|replica| replica.key.ordinal)
+            .collect(),
         reason,
         sentence: format!(
             "{what} is gone from the spec while it has {replicas}; {}",
@@ -118,13 +128,22 @@ pub(super) fn hold_mass_destruction(input: &Input<'_>, targets: &mut [TargetPlan
             continue;
         }
         let mut ordinals = Vec::new();
+        let replicas = &target.replicas;
         for step in &mut target.steps {
             step.actions.retain(|action| {
-                let is_destroy = action.kind == ActionKind::Destroy;
-                if is_destroy {
-                    ordinals.push(action.key.ordinal);
+                let found = replicas.iter().find(|replica| replica.key == action.key);
+                match action.kind {
+                    // A rollout's creates count on the ordinals that its destroys would free.
+                    ActionKind::Create { .. } => false,
+                    ActionKind::Start | ActionKind::AwaitReady => found.is_some(),
+                    ActionKind::Destroy => {
+                        let is_draining = found.is_some_and(|r| r.phase == Phase::Draining);
+                        if !is_draining {
+                            ordinals.push(action.key.ordinal);
+                        }
+                        is_draining
+                    }
                 }
-                !is_destroy
             });
         }
         target.steps.retain(|step| !step.actions.is_empty());

@@ -19,7 +19,7 @@ pub use digest::{DIGEST_VERSION, digest};
 use crate::model::{
     CommitId, Count, Decision, DriftMode, Held, HeldReason, Observed, Owner, Phase, Plan,
     PlanTotals, Prices, Replica, Service, ServiceId, Spec, TargetChange, TargetId, TargetPlan,
-    TemplateHash, Warning,
+    Template, TemplateHash, Warning,
 };
 use steps::Wanted;
 
@@ -38,6 +38,9 @@ pub struct Input<'a> {
     pub observed: &'a Observed,
     /// One decision per target of the spec.
     pub decisions: &'a [Decision],
+    /// Targets whose part of this commit was done in full: what differs there since is not asked for by the
+    /// commit.
+    pub done: &'a BTreeSet<TargetId>,
     /// What replicas cost.
     pub prices: &'a Prices,
     /// The time: only the end of a `guard` permission depends on it.
@@ -108,6 +111,8 @@ fn spec_target(
         Some(before) if same_effects(input, before, service, region) => TargetChange::Unchanged,
         Some(_) => TargetChange::Changed,
     };
+    let change =
+        if input.done.contains(&decision.target) { TargetChange::Unchanged } else { change };
     let mut target = TargetPlan {
         target: decision.target.clone(),
         provider: service.provider.clone(),
@@ -133,12 +138,12 @@ fn spec_target(
         });
         return target;
     };
-    let drained = service.template.as_ref();
     let wanted = Wanted {
         target: &decision.target,
         provider,
-        template: drained.and_then(|_| input.templates.get(&service.id)),
+        template: input.templates.get(&service.id),
         effective,
+        has_fixed_port: service.template.as_ref().is_some_and(has_fixed_port),
         is_stated: change.is_stated(),
     };
     let (steps, held) = steps::steps(&wanted, found);
@@ -146,6 +151,13 @@ fn spec_target(
     target.held = held;
     apply_drift_mode(service, decision.owner, change, &mut target);
     target
+}
+
+/// Whether replicas of this template want a port of the host that no two can have: one fixed by `hostPort`,
+/// or, for a process, which shares the host's ports, one that it is not told through its environment.
+fn has_fixed_port(template: &Template) -> bool {
+    let is_process = template.image.is_none();
+    template.ports.iter().any(|port| port.host_port.is_some() || (is_process && port.env.is_none()))
 }
 
 /// Where a service only reports drift, what no commit and no policy asks for is shown and not done.
@@ -191,6 +203,9 @@ fn same_effects(
         && before.drift == after.drift
         && before.scale.autoscale == after.scale.autoscale
         && before.scale.max_hourly_cost == after.scale.max_hourly_cost
+        && before.scale.cooldown == after.scale.cooldown
+        && before.scale.burst_ttl == after.scale.burst_ttl
+        && before.scalable == after.scalable
         && before.scale.regions.get(region) == after.scale.regions.get(region)
         && digest::policy_of(base, before) == digest::policy_of(Some(input.spec), after)
 }

@@ -20,6 +20,9 @@ pub(super) struct Wanted<'a> {
     /// `None` when the service has no template: then nothing can be created.
     pub(super) template: Option<&'a TemplateHash>,
     pub(super) effective: Count,
+    /// Whether two replicas cannot run side by side, because both would want the same port of the host: then
+    /// one is replaced by destroying it first.
+    pub(super) has_fixed_port: bool,
     /// Whether the spec change states something about this target; only words depend on it.
     pub(super) is_stated: bool,
 }
@@ -207,7 +210,8 @@ impl<'a> Work<'a> {
         self.push(actions);
     }
 
-    /// Replaces the outdated one by one: create, wait until ready, destroy.
+    /// Replaces the outdated one by one: create, wait until ready, destroy; or, where a fixed port leaves no
+    /// room for a second, destroy, create, wait.
     fn roll(&mut self) {
         if self.outdated.is_empty() {
             return;
@@ -215,7 +219,23 @@ impl<'a> Work<'a> {
         let Some(template) = self.wanted.template else { return };
         let waiting: Vec<&Replica> =
             self.current.iter().filter(|r| r.phase != Phase::Ready).copied().collect();
-        if let Some(first) = waiting.first() {
+        let is_starting = waiting.iter().all(|replica| replica.phase == Phase::Starting);
+        if is_starting && !waiting.is_empty() {
+            // A rollout that was cut short while its newest replica came up goes on from there.
+            let actions = waiting.iter().map(|replica| Action {
+                key: replica.key.clone(),
+                kind: ActionKind::AwaitReady,
+                why: "template changed".to_owned(),
+            });
+            let actions = actions.collect();
+            self.push(actions);
+            let surplus = self.total().saturating_sub(self.effective()).min(self.outdated.len());
+            let replaced: Vec<&Replica> = self.outdated.drain(..surplus).collect();
+            for old in &replaced {
+                self.taken.remove(&old.key.ordinal);
+            }
+            self.push(replaced.iter().map(|old| destroy(old, "template changed")).collect());
+        } else if let Some(first) = waiting.first() {
             let sentence = match &first.phase {
                 Phase::Unhealthy { why } => {
                     format!("the rollout waits for {}, which is unhealthy: {why}", first.key)
@@ -226,7 +246,7 @@ impl<'a> Work<'a> {
                     first.last_exit.as_ref().map_or("it has not started", |e| e.reason.as_str())
                 ),
                 Phase::Starting | Phase::Ready | Phase::Draining => {
-                    format!("the rollout waits for {}, which is starting", first.key)
+                    format!("the rollout waits for {}, which is {}", first.key, first.phase.word())
                 }
             };
             self.held.push(Held {
@@ -243,6 +263,12 @@ impl<'a> Work<'a> {
             } else {
                 format!("provider changed from `{}`", old.key.provider)
             };
+            let is_in_the_way =
+                self.wanted.has_fixed_port && old.key.provider == *self.wanted.provider;
+            if is_in_the_way {
+                self.push(vec![destroy(old, &why)]);
+                self.taken.remove(&old.key.ordinal);
+            }
             let key = self.new_key();
             self.push(vec![Action {
                 key: key.clone(),
@@ -250,8 +276,10 @@ impl<'a> Work<'a> {
                 why: why.clone(),
             }]);
             self.push(vec![Action { key, kind: ActionKind::AwaitReady, why: why.clone() }]);
-            self.push(vec![destroy(old, &why)]);
-            self.taken.remove(&old.key.ordinal);
+            if !is_in_the_way {
+                self.push(vec![destroy(old, &why)]);
+                self.taken.remove(&old.key.ordinal);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -24,6 +24,15 @@ fn observed(replicas: Vec<Replica>) -> Observed {
 }
 
 fn planned(base: Option<&Spec>, spec: &Spec, observed: &Observed) -> Plan {
+    planned_after(&BTreeSet::new(), base, spec, observed)
+}
+
+fn planned_after(
+    done: &BTreeSet<TargetId>,
+    base: Option<&Spec>,
+    spec: &Spec,
+    observed: &Observed,
+) -> Plan {
     let (a, b) = (commit('a'), commit('b'));
     plan(&Input {
         spec,
@@ -32,6 +41,7 @@ fn planned(base: Option<&Spec>, spec: &Spec, observed: &Observed) -> Plan {
         templates: &template_hashes(spec),
         observed,
         decisions: &decide::decide_all(spec, observed),
+        done,
         prices: &Prices::default(),
         now: Timestamp::UNIX_EPOCH,
     })
@@ -276,4 +286,70 @@ fn ordinals_are_the_smallest_free_ones() {
     let created: Vec<Ordinal> =
         plan.targets[0].steps[0].actions.iter().map(|a| a.key.ordinal).collect();
     assert_eq!(created, [Ordinal(0), Ordinal(2)]);
+}
+
+#[test]
+fn a_mass_hold_leaves_no_half_of_a_rollout() {
+    let base = spec(&[("big", 30)]);
+    let older = TemplateHash::from("older");
+    let big = target("big", "local");
+    let replicas = (0..30).map(|n| replica(&big, n, &older, Phase::Ready)).collect();
+    let plan = planned(Some(&base), &spec(&[("big", 10)]), &observed(replicas));
+    assert_eq!((plan.totals.create, plan.totals.destroy, plan.totals.held), (0, 0, 1));
+}
+
+#[test]
+fn what_is_draining_is_finished_also_where_the_rest_is_held() {
+    let old = target("old", "local");
+    let world = observed(vec![
+        replica(&old, 0, &hash(), Phase::Ready),
+        replica(&old, 1, &hash(), Phase::Draining),
+    ]);
+    let plan = planned(None, &Spec::default(), &world);
+    assert_eq!((plan.totals.destroy, plan.totals.held), (1, 1));
+    assert_eq!(plan.targets[0].held[0].ordinals, [Ordinal(0)]);
+}
+
+#[test]
+fn a_rollout_that_was_cut_short_goes_on_from_the_replica_that_is_coming_up() {
+    let spec = spec(&[("web", 2)]);
+    let older = TemplateHash::from("older");
+    let web = target("web", "local");
+    let world = observed(vec![
+        replica(&web, 0, &older, Phase::Ready),
+        replica(&web, 1, &older, Phase::Ready),
+        replica(&web, 2, &hash(), Phase::Starting),
+    ]);
+    insta::assert_snapshot!(render::text(&planned(None, &spec, &world), false));
+}
+
+#[test]
+fn where_a_port_leaves_no_room_for_a_second_the_first_goes_before_it() {
+    let mut spec = spec(&[("web", 1)]);
+    let web = spec.services.values_mut().next().unwrap();
+    let port =
+        crate::model::Port { name: None, container_port: 8080, host_port: Some(8080), env: None };
+    web.template.as_mut().unwrap().ports.push(port);
+    let older = TemplateHash::from("older");
+    let world = observed(vec![replica(&target("web", "local"), 0, &older, Phase::Ready)]);
+    let plan = planned(None, &spec, &world);
+    let actions: Vec<&str> = plan.targets[0]
+        .steps
+        .iter()
+        .flat_map(|step| &step.actions)
+        .map(|action| action.kind.word())
+        .collect();
+    assert_eq!(actions, ["destroy", "create", "await-ready"]);
+}
+
+#[test]
+fn what_differs_after_a_commit_was_done_is_drift_also_while_others_fail() {
+    let base = spec(&[("api", 1), ("web", 1)]);
+    let mut next = spec(&[("api", 2), ("web", 2)]);
+    next.services.values_mut().for_each(|s| s.drift = DriftMode::Report);
+    let world = observed(ready("web", 1));
+    let done = BTreeSet::from([target("web", "local")]);
+    let plan = planned_after(&done, Some(&base), &next, &world);
+    let held: Vec<usize> = plan.targets.iter().map(|target| target.held.len()).collect();
+    assert_eq!(held, [0, 1], "web is done, so its loss is drift; api is still asked for");
 }
