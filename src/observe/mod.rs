@@ -15,9 +15,9 @@ use crate::providers::{Ctx, Provider};
 /// Regions read at once: enough to hide latency, few enough not to be a burst on any one host.
 const READS_MAX: usize = 16;
 
-/// Which regions of which providers to read: all that a provider has, and for a provider that has any, all
-/// that the spec names and all where replicas are on record. Without the latter, what a spec no longer names
-/// would be out of sight instead of held.
+/// Which regions of which providers to read: all that a provider has, all that the spec names, and all where
+/// replicas are on record. Without the latter, what a spec or a configuration no longer names would be out of
+/// sight instead of held; where it cannot be read any more, it becomes a gap.
 #[must_use]
 pub fn scope<'a>(
     spec: Option<&Spec>,
@@ -36,22 +36,21 @@ pub fn scope<'a>(
         .collect();
     for service in spec.into_iter().flat_map(|spec| spec.services.values()) {
         let Some(name) = &service.provider else { continue };
-        let Some(regions) = scope.get_mut(name) else { continue };
         for region in service.scale.regions.keys() {
-            // A region that the provider does not serve becomes a gap: its read fails.
-            if !regions.contains(region) {
-                regions.insert(region.clone());
-            }
+            add(&mut scope, name, region);
         }
     }
     for (name, region) in recorded {
-        if let (Some(provider), Some(regions)) = (providers.get(name), scope.get_mut(name))
-            && provider.about().regions == Regions::Any
-        {
-            regions.insert(region.clone());
-        }
+        add(&mut scope, name, region);
     }
     scope
+}
+
+fn add(scope: &mut BTreeMap<ProviderName, BTreeSet<Region>>, name: &ProviderName, region: &Region) {
+    let is_there = scope.get(name).is_some_and(|regions| regions.contains(region));
+    if !is_there {
+        scope.entry(name.clone()).or_default().insert(region.clone());
+    }
 }
 
 /// What became of reading one region.
@@ -66,10 +65,14 @@ pub async fn collect(
     // Boxed, because the compiler cannot see through borrowing futures made in a closure.
     let mut reads: Vec<BoxFuture<'_, Read>> = Vec::new();
     for (name, regions) in scope {
-        let Some(provider) = providers.get(name) else { continue };
+        let provider = providers.get(name);
         for region in regions {
             let read = async move {
-                (name.clone(), region.clone(), read(ctx, provider.as_ref(), region).await)
+                let result = match provider {
+                    Some(provider) => read(ctx, provider.as_ref(), region).await,
+                    None => Err("the provider is not in the configuration any more".to_owned()),
+                };
+                (name.clone(), region.clone(), result)
             };
             reads.push(read.boxed());
         }
