@@ -20,6 +20,15 @@ const RETRIES_MAX: usize = 5;
 /// The longest `Retry-After` that is waited for within one cycle.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
+/// How trying a call ended, if not in failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Called {
+    /// It was made.
+    Ended(Applied),
+    /// It failed in passing, and the sign was raised before it could be tried again.
+    Stopped,
+}
+
 /// Makes the call until it ends well, cannot, or is asked to stop between two attempts.
 pub(super) async fn call(
     clock: &dyn Clock,
@@ -27,7 +36,7 @@ pub(super) async fn call(
     ctx: &Ctx,
     provider: &dyn Provider,
     call: &Call,
-) -> Result<Applied, ProviderError> {
+) -> Result<Called, ProviderError> {
     let mut pauses = ExponentialBuilder::new()
         .with_min_delay(RETRY_PAUSE_MIN)
         .with_max_delay(RETRY_PAUSE_MAX)
@@ -36,14 +45,17 @@ pub(super) async fn call(
         .build();
     loop {
         let error = match attempt(ctx, provider, call).await {
-            Ok(applied) => return Ok(applied),
+            Ok(applied) => return Ok(Called::Ended(applied)),
             Err(error) => error,
         };
         let Next::Retry { after } = error.next else { return Err(error) };
         let Some(pause) = pauses.next() else { return Err(error) };
         let pause = after.map_or(pause, |after| after.max(pause));
-        if pause > RETRY_AFTER_MAX || stop.is_raised() {
+        if pause > RETRY_AFTER_MAX {
             return Err(error);
+        }
+        if stop.is_raised() {
+            return Ok(Called::Stopped);
         }
         tracing::warn!(
             replica = %call.key(), call = call.word(), error = %error, pause_ms = pause.as_millis(),
@@ -51,7 +63,7 @@ pub(super) async fn call(
         );
         tokio::select! {
             () = clock.sleep(pause) => {}
-            () = stop.raised() => return Err(error),
+            () = stop.raised() => return Ok(Called::Stopped),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Gate {
             }
             tokio::select! {
                 () = world.clock.sleep(LOOK_EVERY) => {}
-                () = world.stop.raised() => return Ok(OutcomeResult::Superseded),
+                () = world.stop.raised() => return Ok(world.stop.outcome()),
             }
         }
     }

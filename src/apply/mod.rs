@@ -18,7 +18,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::Semaphore;
 
 pub use clock::{Clock, SystemClock, elapsed};
-pub use stop::StopSign;
+pub use stop::{StopReason, StopSign};
 
 use crate::model::{
     Action, ActionKind, Count, EnvValue, FailureKind, Outcome, OutcomeResult, OwnerId, Phase, Plan,
@@ -26,6 +26,7 @@ use crate::model::{
 };
 use crate::providers::registry::Providers;
 use crate::providers::{Applied, Call, Ctx, Launch, ProviderError};
+use call::Called;
 
 /// Targets applied at once. More would not be faster on two cores, and a provider has its own limit.
 const TARGETS_MAX: usize = 32;
@@ -116,7 +117,7 @@ async fn apply_target(shared: &Shared<'_>, target: &TargetPlan) -> TargetOutcome
     let mut blocked: Option<OutcomeResult> = None;
     for step in &target.steps {
         if blocked.is_none() && shared.world.stop.is_raised() {
-            blocked = Some(OutcomeResult::Superseded);
+            blocked = Some(shared.world.stop.outcome());
         }
         if let Some(why) = &blocked {
             outcomes.extend(step.actions.iter().map(|action| Outcome {
@@ -135,8 +136,8 @@ async fn apply_target(shared: &Shared<'_>, target: &TargetPlan) -> TargetOutcome
         let ended = futures_util::future::join_all(actions).await;
         if ended.iter().any(|outcome| matches!(outcome.result, OutcomeResult::Failed { .. })) {
             blocked = Some(OutcomeResult::Skipped);
-        } else if ended.iter().any(|outcome| outcome.result == OutcomeResult::Superseded) {
-            blocked = Some(OutcomeResult::Superseded);
+        } else if ended.iter().any(|outcome| is_stopped(&outcome.result)) {
+            blocked = Some(shared.world.stop.outcome());
         }
         outcomes.extend(ended);
     }
@@ -149,6 +150,11 @@ async fn apply_target(shared: &Shared<'_>, target: &TargetPlan) -> TargetOutcome
         started,
         took: elapsed(started, clock.now()),
     }
+}
+
+/// Whether the sign kept an action from being done.
+fn is_stopped(result: &OutcomeResult) -> bool {
+    matches!(result, OutcomeResult::Superseded | OutcomeResult::Deferred)
 }
 
 /// How many replicas exist after these outcomes. A call that failed may have worked all the same; then the
@@ -234,11 +240,12 @@ async fn attempt_action(
         None => None,
     };
     if world.stop.is_raised() {
-        return Ok(OutcomeResult::Superseded);
+        return Ok(world.stop.outcome());
     }
     match call::call(world.clock, world.stop, &ctx, provider.as_ref(), &call).await? {
-        Applied::Done => Ok(OutcomeResult::Applied),
-        Applied::AlreadySo => Ok(OutcomeResult::AlreadySo),
+        Called::Ended(Applied::Done) => Ok(OutcomeResult::Applied),
+        Called::Ended(Applied::AlreadySo) => Ok(OutcomeResult::AlreadySo),
+        Called::Stopped => Ok(world.stop.outcome()),
     }
 }
 

@@ -81,6 +81,7 @@ impl Bench {
             templates: &plan::template_hashes(&self.spec),
             observed: &observed,
             decisions: &decide::decide_all(&self.spec, &observed),
+            done: &std::collections::BTreeSet::new(),
             prices: &Prices::default(),
             now: self.clock.now(),
         })

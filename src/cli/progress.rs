@@ -61,7 +61,8 @@ fn log(progress: Progress<'_>) {
                 OutcomeResult::Applied
                 | OutcomeResult::AlreadySo
                 | OutcomeResult::Skipped
-                | OutcomeResult::Superseded => {
+                | OutcomeResult::Superseded
+                | OutcomeResult::Deferred => {
                     tracing::info!(action, replica = %key, took_ms = millis, result = ?outcome.result, "action ended");
                 }
             }

@@ -1,9 +1,10 @@
 //! What one cycle planned and did.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Good;
-use crate::model::{HeldReason, Observed, OutcomeResult, Plan, TargetOutcome};
+use crate::model::{HeldReason, Observed, OutcomeResult, Plan, TargetId, TargetOutcome};
 
 /// What a plan is made of and for: kept so that it can be shown and applied.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Ticked {
     pub outcomes: Vec<TargetOutcome>,
     /// Whether a newer commit or a shutdown cut it short.
     pub is_superseded: bool,
+    /// Whether something is left to the next cycle, because this one has had its time.
+    pub is_deferred: bool,
 }
 
 impl Ticked {
@@ -40,26 +43,47 @@ impl Ticked {
                 OutcomeResult::Applied
                 | OutcomeResult::AlreadySo
                 | OutcomeResult::Skipped
-                | OutcomeResult::Superseded => None,
+                | OutcomeResult::Superseded
+                | OutcomeResult::Deferred => None,
             })
             .collect()
     }
 }
 
-/// Whether nothing of what the plan's spec states remains to be done.
-pub(super) fn is_in_full(plan: &Plan, outcomes: &[TargetOutcome]) -> bool {
-    let all_done = outcomes
+/// The targets of which nothing that the plan's spec states remains to be done.
+pub(super) fn done_in_full<'a>(
+    plan: &'a Plan,
+    outcomes: &'a [TargetOutcome],
+) -> impl Iterator<Item = &'a TargetId> {
+    let unfinished: BTreeSet<&TargetId> = outcomes
         .iter()
-        .flat_map(|target| &target.outcomes)
-        .all(|outcome| matches!(outcome.result, OutcomeResult::Applied | OutcomeResult::AlreadySo));
-    let blocks = |reason: HeldReason| match reason {
+        .filter(|target| !target.outcomes.iter().all(|outcome| is_done(&outcome.result)))
+        .map(|target| &target.target)
+        .collect();
+    plan.targets
+        .iter()
+        .filter(|target| !target.held.iter().any(|held| blocks(held.reason)))
+        .map(|target| &target.target)
+        .filter(move |target| !unfinished.contains(target))
+}
+
+/// Whether nothing of what the plan's spec states remains to be done anywhere.
+pub(super) fn is_in_full(plan: &Plan, outcomes: &[TargetOutcome]) -> bool {
+    done_in_full(plan, outcomes).count() == plan.targets.len()
+}
+
+fn is_done(result: &OutcomeResult) -> bool {
+    matches!(result, OutcomeResult::Applied | OutcomeResult::AlreadySo)
+}
+
+/// Whether something of the commit remains to be done while this is held.
+fn blocks(reason: HeldReason) -> bool {
+    match reason {
         HeldReason::ProviderGap | HeldReason::RolloutWaiting | HeldReason::MassDestroy => true,
         // These stay until the spec changes again, and the rest of the commit is in force all the same.
         HeldReason::VanishedService
         | HeldReason::VanishedRegion
         | HeldReason::NoTemplate
-        | HeldReason::DriftReported
-        | HeldReason::Draining => false,
-    };
-    all_done && !plan.targets.iter().flat_map(|target| &target.held).any(|held| blocks(held.reason))
+        | HeldReason::DriftReported => false,
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{LockError, SetupError};
 use crate::git::GitError;
+use crate::model::OwnerId;
 
 /// Why the controller could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,20 @@ pub enum ControlError {
         branch: String,
         /// What is wrong.
         message: String,
+    },
+    /// The status branch is another controller's.
+    #[error(
+        "use the status branch `{branch}`: it belongs to owner `{theirs}`, and this configuration's is \
+         `{ours}`. If this controller is to go on with those replicas (the repository's address changed), set \
+         `owner: {theirs}`; if it is another one, give it a `status.branch` of its own"
+    )]
+    Owner {
+        /// The status branch.
+        branch: String,
+        /// The owner that the branch names.
+        theirs: OwnerId,
+        /// The owner of this configuration.
+        ours: OwnerId,
     },
     /// There is no spec to work with.
     #[error("no valid spec: {0}")]

@@ -14,6 +14,7 @@ mod setup;
 mod source;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,14 +25,16 @@ pub use published::published_status;
 pub use setup::{Setup, SetupError};
 pub use source::{Good, Loaded, Polled, Source};
 
-use crate::apply::{self, Clock, Progress, StopSign, World};
+use crate::apply::{self, Clock, Progress, StopReason, StopSign, World};
 use crate::git::{GitError, Mirror, Signature, StatusWriter};
-use crate::model::{CommitId, Observed, OutcomeResult, Plan, PlanDigest, Spec, TargetOutcome};
+use crate::model::{
+    CommitId, Observed, OutcomeResult, Plan, PlanDigest, Spec, TargetId, TargetOutcome,
+};
 use crate::plan::render;
 use crate::providers::Ctx;
 use crate::record::{self, Book, Cause};
 use crate::{decide, observe, plan};
-use cycle::is_in_full;
+use cycle::{done_in_full, is_in_full};
 use lock::StateLock;
 use publish::Publisher;
 use published::read_status;
@@ -52,11 +55,14 @@ pub struct Controller {
     clock: Arc<dyn Clock>,
     source: Source,
     applied: Option<Applied>,
+    /// Targets whose part of the commit in force was done in full, since this run began.
+    done: BTreeSet<TargetId>,
     stated: Option<(CommitId, PlanDigest)>,
     book: Book,
     publisher: Option<Publisher>,
     progress: OnProgress,
     dry_run: bool,
+    apply_max: Option<Duration>,
     _lock: Option<StateLock>,
 }
 
@@ -102,6 +108,15 @@ impl Controller {
         let mut source =
             Source::new(mirror, config.repository.branch.clone(), config.repository.path.clone());
         let status = read_status(&source, &config.status.branch).await?;
+        if let Some(theirs) = status.as_ref().and_then(|status| status.owner.as_ref())
+            && *theirs != setup.owner
+        {
+            return Err(ControlError::Owner {
+                branch: config.status.branch.clone(),
+                theirs: theirs.clone(),
+                ours: setup.owner.clone(),
+            });
+        }
         let publisher = match purpose {
             Purpose::Act if !dry_run => {
                 let writer = StatusWriter::open(
@@ -129,9 +144,8 @@ impl Controller {
         source.recover(recorded, &setup.catalogue).await?;
         let mut applied = None;
         if let Some(commit) = status.as_ref().and_then(|status| status.applied_commit.clone()) {
-            // Read without the catalogue: what was applied may name what is configured no more.
             applied = source
-                .load_if_known(&commit, Some(&setup.catalogue))
+                .load_applied(&commit, &setup.catalogue)
                 .await
                 .map(|good| Applied { commit, spec: Arc::new(good) });
         }
@@ -141,11 +155,13 @@ impl Controller {
             clock,
             source,
             applied,
+            done: BTreeSet::new(),
             stated,
             book,
             publisher,
             progress,
             dry_run,
+            apply_max: None,
             _lock: lock,
         })
     }
@@ -238,6 +254,7 @@ impl Controller {
             templates: &good.templates,
             observed,
             decisions: &decisions,
+            done: &self.done,
             prices: &self.setup.catalogue.prices,
             now: observed.at,
         })
@@ -266,12 +283,16 @@ impl Controller {
             &planned.plan,
             &outcomes,
         ));
-        let is_superseded = outcomes
-            .iter()
-            .flat_map(|target| &target.outcomes)
-            .any(|outcome| outcome.result == OutcomeResult::Superseded);
-        if !self.dry_run && is_in_full(&planned.plan, &outcomes) {
-            self.applied = Some(Applied { commit: good.commit.clone(), spec: good.clone() });
+        let has = |result: OutcomeResult| {
+            outcomes.iter().flat_map(|t| &t.outcomes).any(|outcome| outcome.result == result)
+        };
+        let is_superseded = has(OutcomeResult::Superseded);
+        let is_deferred = has(OutcomeResult::Deferred);
+        if !self.dry_run {
+            self.done.extend(done_in_full(&planned.plan, &outcomes).cloned());
+            if is_in_full(&planned.plan, &outcomes) {
+                self.applied = Some(Applied { commit: good.commit.clone(), spec: good.clone() });
+            }
         }
         // What remains to be done is read off the world again, not assumed from the outcomes.
         let observed = match outcomes.is_empty() {
@@ -281,7 +302,7 @@ impl Controller {
         let after = self.plan_from(&good, &observed);
         lines.extend(self.book.settled(&cause(self.clock.as_ref(), &good), &after, &outcomes));
         self.record(lines, &after, &observed)?;
-        Ok(Ticked { planned, outcomes, is_superseded })
+        Ok(Ticked { planned, outcomes, is_superseded, is_deferred })
     }
 
     /// Remembers what the newest commit states, and keeps its plan for the status branch.
@@ -290,6 +311,7 @@ impl Controller {
         if is_known {
             return;
         }
+        self.done.clear();
         self.stated = Some((plan.spec_commit.clone(), plan.digest.clone()));
         if let Some(publisher) = &mut self.publisher {
             let document = render::json::document(plan);
@@ -318,12 +340,29 @@ impl Controller {
         tokio::select! {
             outcomes = &mut work => return outcomes,
             () = shutdown.raised() => tracing::info!("finishing the actions in hand"),
+            () = self.apply_time_is_up() => {
+                tracing::info!("the rest of this apply goes on in the next cycle");
+                stop.raise_for(StopReason::Deferred);
+            }
             commit = self.newer_commit(&planned.good.commit) => {
                 tracing::info!(%commit, "a newer commit takes over at the next safe step");
             }
         }
         stop.raise();
         work.await
+    }
+
+    /// From now on a cycle leaves to the next what its apply does not finish in this time: nothing else is
+    /// observed or recorded meanwhile, and one slow service must not keep the others waiting.
+    pub(crate) fn limit_apply(&mut self, time: Duration) {
+        self.apply_max = Some(time);
+    }
+
+    async fn apply_time_is_up(&self) {
+        match self.apply_max {
+            Some(time) => self.clock.sleep(time).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Returns once the spec branch's head is another commit than this one.
@@ -364,17 +403,17 @@ impl Controller {
                 plan: after,
                 plan_digest: digest,
                 applied: self.applied.as_ref().map(|applied| &applied.commit),
+                owner: &self.setup.owner,
                 refused: self.source.refused(),
                 gaps: &observed.gaps,
                 before: publisher.status(),
             },
             &self.book,
         );
-        publisher.add(now, lines).map_err(|source| ControlError::State {
-            doing: "write down history before it is published",
-            folder: self.setup.config.state_dir.display().to_string(),
-            source,
-        })?;
+        if let Err(error) = publisher.add(now, lines) {
+            // They are published all the same, unless this process ends first.
+            tracing::error!(%error, "could not write history to the journal; free some space");
+        }
         publisher.set_status(now, status);
         Ok(())
     }
@@ -419,6 +458,12 @@ impl Controller {
     /// A sentence that says what needs a restart.
     pub async fn reload(&mut self, setup: Setup) -> Result<(), String> {
         let (old, new) = (&self.setup.config, &setup.config);
+        if old.dry_run != new.dry_run || self.setup.owner != setup.owner {
+            return Err(
+                "`dryRun` or the owner of the replicas changed: restart the controller to use it"
+                    .to_owned(),
+            );
+        }
         if old.state_dir != new.state_dir
             || old.repository.url != new.repository.url
             || old.repository.branch != new.repository.branch
@@ -442,7 +487,6 @@ impl Controller {
         if let Some(publisher) = &mut self.publisher {
             publisher.set_remote(setup.status_remote.clone());
         }
-        self.dry_run = setup.config.dry_run;
         self.setup = setup;
         self.source.forget_seen();
         Ok(())

@@ -3,7 +3,7 @@
 use super::source::{self, Source};
 use super::{ControlError, Setup};
 use crate::git::Mirror;
-use crate::record::{self, StatusFile};
+use crate::record::{self, STATUS_VERSION, StatusFile};
 
 /// The largest status file that is read.
 const STATUS_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -13,10 +13,15 @@ pub(super) async fn read_status(
     source: &Source,
     branch: &str,
 ) -> Result<Option<StatusFile>, ControlError> {
-    let name = branch.to_owned();
+    let (name, spec_branch) = (branch.to_owned(), source.branch().to_owned());
     let bytes = source
         .with_mirror(move |mirror| {
-            let Some(commit) = mirror.advertise()?.branch(&name).cloned() else { return Ok(None) };
+            let advertised = mirror.advertise()?;
+            // The commits that the status names are in the history of the spec branch.
+            if advertised.branch(&spec_branch).is_some() {
+                mirror.fetch(&[&spec_branch])?;
+            }
+            let Some(commit) = advertised.branch(&name).cloned() else { return Ok(None) };
             mirror.fetch(&[&name])?;
             mirror.read_file(&commit, record::STATUS_PATH, STATUS_BYTES_MAX)
         })
@@ -25,6 +30,11 @@ pub(super) async fn read_status(
     let status: StatusFile = serde_yaml::from_slice(&bytes).map_err(|error| {
         ControlError::Status { branch: branch.to_owned(), message: error.to_string() }
     })?;
+    if status.version > STATUS_VERSION {
+        let message =
+            format!("it has version {}, and this program knows {STATUS_VERSION}", status.version);
+        return Err(ControlError::Status { branch: branch.to_owned(), message });
+    }
     Ok(Some(status))
 }
 

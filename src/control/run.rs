@@ -48,6 +48,8 @@ impl std::fmt::Debug for Surroundings {
     }
 }
 
+/// What one cycle's apply may take before the rest is left to the next.
+const APPLY_MAX: Duration = Duration::from_secs(60);
 /// A longer pause than this between two polls would make a fault last longer than its cause.
 const POLL_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Share of an interval by which it varies, so that many controllers do not poll one server in step.
@@ -77,6 +79,7 @@ pub async fn run(
             None
         }
     };
+    controller.limit_apply(APPLY_MAX);
     let clock = around.clock.clone();
     let mut poll_at = clock.now();
     let mut decide_at = clock.now();
@@ -90,11 +93,13 @@ pub async fn run(
             poll_at = after(clock.as_ref(), pause);
         }
         if has_news || clock.now() >= decide_at {
-            let was_superseded = cycle(&mut controller, &around).await?;
+            let after_cycle = cycle(&mut controller, &around).await?;
             let interval = jittered(controller.setup().config.interval);
             decide_at = after(clock.as_ref(), interval);
-            if was_superseded {
-                poll_at = clock.now();
+            match after_cycle {
+                AfterCycle::Wait => {}
+                AfterCycle::PollNow => poll_at = clock.now(),
+                AfterCycle::GoOn => decide_at = clock.now(),
             }
         }
         let publish_in = controller.publish_if_due().await;
@@ -159,19 +164,37 @@ async fn poll(controller: &mut Controller, failures: &mut u32) -> bool {
     }
 }
 
-/// One cycle; returns whether a newer commit cut it short.
-async fn cycle(controller: &mut Controller, around: &Surroundings) -> Result<bool, ControlError> {
+/// What follows a cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AfterCycle {
+    /// The interval.
+    Wait,
+    /// The commit that cut it short.
+    PollNow,
+    /// What it left to do.
+    GoOn,
+}
+
+/// One cycle; says what follows.
+async fn cycle(
+    controller: &mut Controller,
+    around: &Surroundings,
+) -> Result<AfterCycle, ControlError> {
     match controller.tick(&around.shutdown).await {
         Ok(ticked) => {
             (around.on_cycle)(&ticked);
             for failure in ticked.failures() {
                 tracing::error!(failure, "an action failed");
             }
-            Ok(ticked.is_superseded)
+            Ok(match (ticked.is_superseded, ticked.is_deferred) {
+                (true, _) => AfterCycle::PollNow,
+                (false, true) => AfterCycle::GoOn,
+                (false, false) => AfterCycle::Wait,
+            })
         }
         Err(ControlError::NoSpec(why)) => {
             tracing::warn!(why, "waiting for a valid spec; nothing is changed until then");
-            Ok(false)
+            Ok(AfterCycle::Wait)
         }
         Err(error) => Err(error),
     }

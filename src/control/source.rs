@@ -76,6 +76,11 @@ impl Source {
         }
     }
 
+    /// The spec branch.
+    pub(super) fn branch(&self) -> &str {
+        &self.branch
+    }
+
     /// The spec in force.
     #[must_use]
     pub fn good(&self) -> Option<&Arc<Good>> {
@@ -200,6 +205,24 @@ impl Source {
             }
         }
         Ok(())
+    }
+
+    /// The spec that was applied last, if the mirror has it: also when it names what is configured no more.
+    pub(super) async fn load_applied(
+        &self,
+        commit: &CommitId,
+        catalogue: &Catalogue,
+    ) -> Option<Good> {
+        if let Some(good) = self.load_if_known(commit, Some(catalogue)).await {
+            return Some(good);
+        }
+        let mut good = self.load_if_known(commit, None).await?;
+        for service in good.spec.services.values_mut() {
+            if service.provider.is_none() {
+                service.provider = catalogue.default_for(service.scale.strategy).cloned();
+            }
+        }
+        Some(good)
     }
 
     /// The spec at a commit, if the mirror has it and it is valid.

@@ -70,6 +70,8 @@ pub enum OutcomeResult {
     Skipped,
     /// It was not tried, because a newer commit or a shutdown came first.
     Superseded,
+    /// It was not finished, because the cycle has had its time; the next one goes on.
+    Deferred,
 }
 
 /// What became of one target's part of a plan.

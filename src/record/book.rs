@@ -182,7 +182,14 @@ impl Book {
                 lines.push(line);
             }
             let entry = self.entry(cause, target);
-            entry.last_error = first_error(&outcome.outcomes);
+            let error = first_error(&outcome.outcomes);
+            let is_settled = outcome.outcomes.iter().all(|outcome| {
+                matches!(outcome.result, OutcomeResult::Applied | OutcomeResult::AlreadySo)
+            });
+            // What was cut short says nothing about whether the last failure is over.
+            if error.is_some() || is_settled {
+                entry.last_error = error;
+            }
         }
         lines
     }
@@ -258,11 +265,15 @@ impl Book {
         let from = self.count(&target.target);
         let to = Count((from.0 + outcome.to.0).saturating_sub(outcome.from.0));
         let mut line = self.line(cause, target.target.clone(), kind, from, to);
-        let is_superseded = outcome.outcomes.iter().any(|o| o.result == OutcomeResult::Superseded);
-        line.outcome = match (&error, is_superseded) {
-            (Some(_), _) => LineOutcome::Failed,
-            (None, true) => LineOutcome::Superseded,
-            (None, false) => LineOutcome::Applied,
+        let has = |result: OutcomeResult| outcome.outcomes.iter().any(|o| o.result == result);
+        line.outcome = if error.is_some() {
+            LineOutcome::Failed
+        } else if has(OutcomeResult::Superseded) {
+            LineOutcome::Superseded
+        } else if has(OutcomeResult::Deferred) {
+            LineOutcome::Deferred
+        } else {
+            LineOutcome::Applied
         };
         let why = outcome.outcomes.first().map(|o| o.action.why.clone()).unwrap_or_default();
         match &target.decision {
@@ -388,6 +399,7 @@ fn first_error(outcomes: &[Outcome]) -> Option<String> {
         OutcomeResult::Applied
         | OutcomeResult::AlreadySo
         | OutcomeResult::Skipped
-        | OutcomeResult::Superseded => None,
+        | OutcomeResult::Superseded
+        | OutcomeResult::Deferred => None,
     })
 }

@@ -92,6 +92,8 @@ pub enum LineOutcome {
     Failed,
     /// Ended early, by a newer commit or a shutdown.
     Superseded,
+    /// Under way: the cycle has had its time, and the next one goes on.
+    Deferred,
     /// It was only seen.
     Observed,
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::book::{Book, Entry};
 use super::history::autoscale_word;
 use crate::model::{
-    Bounds, CommitId, Phase, Plan, PlanDigest, ProviderName, Replica, TargetId, TargetPlan,
+    Bounds, CommitId, OwnerId, Phase, Plan, PlanDigest, ProviderName, Replica, TargetId, TargetPlan,
 };
 
 /// Version of the file's form.
@@ -24,6 +24,10 @@ pub const STATUS_VERSION: u32 = 1;
 pub struct StatusFile {
     /// Version of this form.
     pub version: u32,
+    /// Whose replicas it tells of; a controller of another owner leaves the branch alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub owner: Option<OwnerId>,
     /// The spec commit in force.
     #[schemars(with = "String")]
     pub spec_commit: CommitId,
@@ -173,6 +177,8 @@ pub struct Facts<'a> {
     pub plan: &'a Plan,
     /// The digest of the plan that was last stated by a spec change.
     pub plan_digest: &'a PlanDigest,
+    /// Whose replicas they are.
+    pub owner: &'a OwnerId,
     /// The last commit applied in full.
     pub applied: Option<&'a CommitId>,
     /// The newer commit that is refused.
@@ -208,6 +214,7 @@ pub fn status_file(facts: &Facts<'_>, book: &Book) -> StatusFile {
     };
     StatusFile {
         version: STATUS_VERSION,
+        owner: Some(facts.owner.clone()),
         spec_commit: facts.plan.spec_commit.clone(),
         applied_commit: facts.applied.cloned(),
         plan_digest: facts.plan_digest.clone(),
