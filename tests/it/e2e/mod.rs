@@ -1,5 +1,6 @@
 //! The real binary against real repositories and infrastructure.
 
+mod canary;
 mod crash;
 mod flows;
 mod interruptions;

@@ -204,10 +204,15 @@ impl Bench {
 
     /// Starts the controller.
     pub(crate) fn run(&self) -> Controller {
+        self.run_logging("tidegate=debug")
+    }
+
+    /// Starts the controller, with logs of that much detail.
+    pub(crate) fn run_logging(&self, filter: &str) -> Controller {
         let log = self.path("run.log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let child = self
-            .command(&["run", "--log", "tidegate=debug"])
+            .command(&["run", "--log", filter])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
