@@ -12,10 +12,11 @@ use tidegate::providers::testing::{FakeProvider, World};
 
 use super::dockerd::{Dockerd, IMAGE};
 
-/// Ports of this host for one test's replicas. Below the ports that the kernel gives to clients.
-const PORTS_FIRST: u32 = 10_000;
-const PORTS_PER_TEST: u32 = 100;
-const PORT_RANGES: u32 = 200;
+/// Ports of this host for one test's replicas: above those that other tests have for themselves, and below
+/// those that the kernel gives to clients.
+const PORTS_FIRST: u32 = 22_000;
+const PORTS_PER_TEST: u32 = 20;
+const PORT_RANGES: u32 = 500;
 
 /// One kind of infrastructure, this test's own.
 #[derive(Debug)]
