@@ -1,4 +1,5 @@
 //! The command line, as people and scripts see it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod commands;
 mod hostile;

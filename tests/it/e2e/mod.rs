@@ -1,4 +1,5 @@
 //! The real binary against real repositories and infrastructure.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod canary;
 mod crash;

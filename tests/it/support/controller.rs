@@ -5,11 +5,10 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tidegate::model::CommitId;
 use tidegate::record::{HistoryLine, StatusFile};
@@ -17,10 +16,8 @@ use tidegate::record::{HistoryLine, StatusFile};
 use super::git_servers::{GitHttp, GitSsh};
 use super::infra::Infra;
 use super::repo::Repo;
+pub(crate) use super::running::Controller;
 
-/// The longest wait for a condition: far beyond what any takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK_INTERVAL: Duration = Duration::from_millis(25);
 /// Where the controller says what it did.
 pub(crate) const STATUS_BRANCH: &str = "tidegate/status";
 
@@ -218,7 +215,7 @@ impl Bench {
             .stderr(file)
             .spawn()
             .unwrap();
-        Controller { child, log }
+        Controller::new(child, log)
     }
 
     /// The status file at the head of the status branch.
@@ -330,85 +327,6 @@ pub(crate) fn run(command: &mut Command) -> Ran {
 fn unique(word: &str) -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     format!("{word}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A running controller. It is killed with the test; its replicas go with the bench.
-#[derive(Debug)]
-pub(crate) struct Controller {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Controller {
-    /// What it, and those that ran before it on this bench, logged.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    /// Waits until a condition holds, and shows the log when it does not.
-    #[track_caller]
-    pub(crate) fn wait(&mut self, what: &str, mut condition: impl FnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !condition() {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the controller ended with {status} before {what}:\n{}", self.log());
-            }
-            assert!(Instant::now() < deadline, "{what} did not happen:\n{}", self.log());
-            std::thread::sleep(LOOK_INTERVAL);
-        }
-    }
-
-    /// Waits until the log has this text.
-    #[track_caller]
-    pub(crate) fn wait_for_log(&mut self, text: &str) {
-        let log = self.log.clone();
-        self.wait(&format!("a log line with {text:?}"), || {
-            fs::read_to_string(&log).unwrap().contains(text)
-        });
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Kills it without warning.
-    pub(crate) fn kill(mut self) {
-        self.signal(Signal::KILL);
-        self.child.wait().unwrap();
-    }
-
-    /// Asks it to end.
-    pub(crate) fn ask_to_end(&self) {
-        self.signal(Signal::TERM);
-    }
-
-    /// Asks it to end, and fails the test unless it does so in peace.
-    #[track_caller]
-    pub(crate) fn end(mut self) {
-        self.ask_to_end();
-        self.wait_for_end();
-    }
-
-    /// Fails the test unless it ends in peace.
-    #[track_caller]
-    pub(crate) fn wait_for_end(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end:\n{}", self.log());
-            std::thread::sleep(LOOK_INTERVAL);
-        };
-        assert_eq!(status.code(), Some(0), "{}", self.log());
-    }
-}
-
-impl Drop for Controller {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Drop for Bench {

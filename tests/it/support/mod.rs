@@ -1,4 +1,5 @@
 //! What several themes of tests need: real servers and faults, repositories to serve, and controllers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 pub(crate) mod containers;
 pub(crate) mod controller;
@@ -9,6 +10,7 @@ pub(crate) mod infra;
 pub(crate) mod programs;
 pub(crate) mod relay;
 pub(crate) mod repo;
+pub(crate) mod running;
 
 use std::path::{Path, PathBuf};
 
