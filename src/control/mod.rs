@@ -7,6 +7,7 @@ mod cycle;
 mod error;
 mod journal;
 mod lock;
+mod pending;
 mod publish;
 mod published;
 pub mod run;
@@ -26,7 +27,7 @@ pub use setup::{Setup, SetupError};
 pub use source::{Good, Loaded, Polled, Source};
 
 use crate::apply::{self, Clock, Progress, StopReason, StopSign, World};
-use crate::git::{GitError, Mirror, Signature, StatusWriter};
+use crate::git::{GitError, Mirror, Signature};
 use crate::model::{
     CommitId, Observed, OutcomeResult, Plan, PlanDigest, Spec, TargetId, TargetOutcome,
 };
@@ -36,7 +37,7 @@ use crate::record::{self, Book, Cause};
 use crate::{decide, observe, plan};
 use cycle::{done_in_full, is_in_full};
 use lock::StateLock;
-use publish::Publisher;
+use publish::{Publisher, PublisherError, WriterOptions};
 use published::read_status;
 
 /// Told of every action's begin and end.
@@ -119,19 +120,24 @@ impl Controller {
         }
         let publisher = match purpose {
             Purpose::Act if !dry_run => {
-                let writer = StatusWriter::open(
-                    &state_dir.join("writer.git"),
-                    setup.status_remote.clone(),
-                    &config.status.branch,
-                    &config.repository.branch,
-                    Signature {
+                let options = WriterOptions {
+                    dir: state_dir.join("writer.git"),
+                    remote: setup.status_remote.clone(),
+                    branch: config.status.branch.clone(),
+                    protected: config.repository.branch.clone(),
+                    author: Signature {
                         name: config.status.author_name.clone(),
                         email: config.status.author_email.clone(),
                     },
-                )?;
-                let publisher =
-                    Publisher::new(writer, &state_dir, config.status.batch, status.clone())
-                        .map_err(state("open the journal of unpublished history"))?;
+                };
+                let batch = config.status.batch;
+                let publisher = Publisher::new(options, &state_dir, batch, status.clone())
+                    .map_err(|error| match error {
+                        PublisherError::Git(error) => error.into(),
+                        PublisherError::Journal(source) => {
+                            state("open the journal of unpublished history")(source)
+                        }
+                    })?;
                 Some(publisher)
             }
             Purpose::Act | Purpose::Look => None,
@@ -486,6 +492,7 @@ impl Controller {
             .map_err(|error| error.to_string())?;
         if let Some(publisher) = &mut self.publisher {
             publisher.set_remote(setup.status_remote.clone());
+            publisher.set_batch(setup.config.status.batch);
         }
         self.setup = setup;
         self.source.forget_seen();

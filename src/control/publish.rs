@@ -1,7 +1,7 @@
 //! Status and history on their way to the status branch: batched, journalled, never blocking a cycle.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use super::journal::Journal;
+use super::pending::Pending;
 use crate::apply::elapsed;
-use crate::git::{Edit, GitError, Published, StatusWriter};
+use crate::git::{Edit, GitError, Published, Remote, Signature, StatusWriter};
 use crate::model::PlanDigest;
 use crate::record::{self, HistoryLine, StatusFile};
 
@@ -21,23 +22,47 @@ const HOUR: Duration = Duration::from_secs(3600);
 const RETRY_PAUSE_MIN: Duration = Duration::from_secs(2);
 /// The longest such pause.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// What only repeats itself is told this often, and not with every batch: a replica that dies every minute
+/// would fill the branch.
+const REPETITIONS_EVERY: Duration = Duration::from_secs(180);
 /// Lines in one commit; the rest follows in the next.
 const LINES_PER_COMMIT_MAX: usize = 5_000;
 
 type InFlight = JoinHandle<(StatusWriter, Result<Published, GitError>)>;
+
+/// What a writer is opened with.
+#[derive(Debug)]
+pub(super) struct WriterOptions {
+    pub(super) dir: PathBuf,
+    pub(super) remote: Remote,
+    pub(super) branch: String,
+    pub(super) protected: String,
+    pub(super) author: Signature,
+}
+
+impl WriterOptions {
+    fn open(&self) -> Result<StatusWriter, GitError> {
+        let (remote, author) = (self.remote.clone(), self.author.clone());
+        StatusWriter::open(&self.dir, remote, &self.branch, &self.protected, author)
+    }
+}
 
 /// What waits to be published, and who publishes it.
 #[derive(Debug)]
 pub(super) struct Publisher {
     // Behind a lock only so that the controller can be looked at from several threads.
     writer: Mutex<Option<StatusWriter>>,
+    options: WriterOptions,
     in_flight: Option<(InFlight, Batch)>,
     journal: Journal,
-    lines: VecDeque<HistoryLine>,
+    lines: Pending,
     status: Option<StatusFile>,
     published: Option<StatusFile>,
     plan: Option<(String, Vec<u8>)>,
+    /// Since when anything waits.
     waiting_since: Option<Timestamp>,
+    /// Since when something waits that is more than a repetition.
+    news_since: Option<Timestamp>,
     commits: VecDeque<Timestamp>,
     failures: u32,
     retry_at: Option<Timestamp>,
@@ -54,24 +79,27 @@ struct Batch {
 
 impl Publisher {
     pub(super) fn new(
-        writer: StatusWriter,
+        options: WriterOptions,
         state_dir: &Path,
         batch: Duration,
         published: Option<StatusFile>,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, PublisherError> {
+        let writer = options.open()?;
         let journal = Journal::at(state_dir.join("journal.jsonl"));
-        let lines: VecDeque<HistoryLine> = journal.read()?.into();
+        let lines = journal.read()?;
         // A line cut short by a crash must not be continued by the next one.
-        journal.replace(&Vec::from(lines.clone()))?;
+        journal.replace(&lines)?;
         Ok(Self {
             writer: Mutex::new(Some(writer)),
+            options,
             in_flight: None,
             journal,
-            lines,
+            lines: Pending::of_earlier_run(lines),
             status: None,
             published,
             plan: None,
             waiting_since: None,
+            news_since: None,
             commits: VecDeque::new(),
             failures: 0,
             retry_at: None,
@@ -81,7 +109,7 @@ impl Publisher {
 
     /// Lines that are not on the branch yet.
     pub(super) fn unpublished(&self) -> Vec<HistoryLine> {
-        self.lines.iter().cloned().collect()
+        self.lines.to_vec()
     }
 
     /// The status that was made last.
@@ -91,11 +119,18 @@ impl Publisher {
 
     /// Takes lines into custody: when this returns they survive a crash.
     pub(super) fn add(&mut self, now: Timestamp, lines: Vec<HistoryLine>) -> std::io::Result<()> {
-        self.journal.append(&lines)?;
-        if !lines.is_empty() {
-            self.waiting_since.get_or_insert(now);
+        if lines.is_empty() {
+            return Ok(());
         }
-        self.lines.extend(lines);
+        self.journal.append(&lines)?;
+        let added = self.lines.add(now, lines);
+        self.waiting_since.get_or_insert(now);
+        if added.is_news {
+            self.news_since.get_or_insert(now);
+        }
+        if added.is_folded {
+            self.journal.replace(&self.lines.to_vec())?;
+        }
         Ok(())
     }
 
@@ -103,8 +138,23 @@ impl Publisher {
     pub(super) fn set_status(&mut self, now: Timestamp, status: StatusFile) {
         if self.published.as_ref() != Some(&status) {
             self.waiting_since.get_or_insert(now);
+            if self.is_news(&status) {
+                self.news_since.get_or_insert(now);
+            }
         }
         self.status = Some(status);
+    }
+
+    /// Whether a status says more than that what repeated itself did so again.
+    fn is_news(&self, status: &StatusFile) -> bool {
+        let Some(published) = &self.published else { return true };
+        let repeating = self.lines.repeating();
+        let without = |status: &StatusFile| {
+            let mut rest = status.clone();
+            rest.targets.retain(|target| !repeating.contains(&target.target));
+            rest
+        };
+        repeating.is_empty() || without(published) != without(status)
     }
 
     /// Takes the plan of a commit.
@@ -132,8 +182,11 @@ impl Publisher {
         if self.in_flight.is_some() || !self.has_news() {
             return None;
         }
-        let since = self.waiting_since.unwrap_or(now);
-        let mut due = since.checked_add(self.batch).unwrap_or(since);
+        let after = |since: Timestamp, pause| since.checked_add(pause).unwrap_or(since);
+        let waiting = self.waiting_since.map(|since| after(since, REPETITIONS_EVERY));
+        let news = self.news_since.map(|since| after(since, self.batch));
+        // What an earlier run left in the journal waits for nothing.
+        let mut due = waiting.into_iter().chain(news).min().unwrap_or(now);
         if let Some(retry_at) = self.retry_at {
             due = due.max(retry_at);
         }
@@ -154,6 +207,7 @@ impl Publisher {
         let count = self.lines.len().min(LINES_PER_COMMIT_MAX);
         let (edits, batch) = self.edits(count);
         let message = self.message(count);
+        self.lines.offer(count);
         let task = tokio::task::spawn_blocking(move || {
             let mut jitter = fastrand::f64;
             let result =
@@ -161,7 +215,7 @@ impl Publisher {
             (writer, result)
         });
         self.in_flight = Some((task, batch));
-        self.waiting_since = None;
+        (self.waiting_since, self.news_since) = (None, None);
     }
 
     fn edits(&self, count: usize) -> (Vec<Edit>, Batch) {
@@ -194,7 +248,7 @@ impl Publisher {
     }
 
     fn message(&self, count: usize) -> String {
-        let subject = match self.lines.front() {
+        let subject = match self.lines.iter().next() {
             Some(line) if line.from == line.to => format!("{} {}", line.target, line.reason),
             Some(line) => {
                 format!("{} {} → {} ({})", line.target, line.from, line.to, line.reason)
@@ -228,14 +282,22 @@ impl Publisher {
             return None;
         }
         let (task, batch) = self.in_flight.take()?;
-        let (writer, result) = match task.await {
-            Ok(ended) => ended,
+        let result = match task.await {
+            Ok((mut writer, result)) => {
+                // Credentials may have been rotated meanwhile.
+                writer.set_remote(self.options.remote.clone());
+                *self.writer_mut() = Some(writer);
+                result
+            }
             Err(error) => {
-                // The writer went down with its thread; only a restart brings a new one.
-                return Some(Err(GitError::Interrupted(error.to_string())));
+                // The writer went down with its thread. What it may have pushed is known by its keys.
+                match self.options.open() {
+                    Ok(writer) => *self.writer_mut() = Some(writer),
+                    Err(error) => tracing::error!(%error, "could not open the status branch anew"),
+                }
+                Err(GitError::Interrupted(error.to_string()))
             }
         };
-        *self.writer_mut() = Some(writer);
         Some(match result {
             Ok(published) => {
                 self.failures = 0;
@@ -254,6 +316,9 @@ impl Publisher {
                     RETRY_PAUSE_MIN.saturating_mul(1 << self.failures.min(8)).min(RETRY_PAUSE_MAX);
                 self.failures = self.failures.saturating_add(1);
                 self.retry_at = now.checked_add(pause).ok();
+                // What was to be published still waits, whether or not anything is added to it.
+                self.waiting_since = Some(now);
+                self.news_since = Some(now);
                 Err(error)
             }
         })
@@ -261,15 +326,17 @@ impl Publisher {
 
     /// Forgets what is on the branch now.
     fn confirm(&mut self, batch: Batch) {
-        self.lines.drain(..batch.lines);
+        self.lines.confirm(batch.lines);
         if self.plan.as_ref().is_some_and(|(path, _)| Some(path) == batch.plan.as_ref()) {
             self.plan = None;
         }
         if batch.status.is_some() {
             self.published = batch.status;
         }
-        let rest: Vec<HistoryLine> = self.unpublished();
-        if let Err(error) = self.journal.replace(&rest) {
+        if !self.has_news() {
+            (self.waiting_since, self.news_since) = (None, None);
+        }
+        if let Err(error) = self.journal.replace(&self.lines.to_vec()) {
             // The lines are published; being pushed again is harmless, because their ids are known there.
             tracing::warn!(%error, "could not shorten the journal of unpublished history");
         }
@@ -290,13 +357,33 @@ impl Publisher {
     }
 
     /// Takes rotated credentials into use with the next push.
-    pub(super) fn set_remote(&mut self, remote: crate::git::Remote) {
+    pub(super) fn set_remote(&mut self, remote: Remote) {
         if let Some(writer) = self.writer_mut() {
-            writer.set_remote(remote);
+            writer.set_remote(remote.clone());
         }
+        self.options.remote = remote;
     }
+
+    /// Takes a changed time of gathering into use.
+    pub(super) fn set_batch(&mut self, batch: Duration) {
+        self.batch = batch;
+    }
+}
+
+/// Why there is no publisher.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PublisherError {
+    /// The writer's clone cannot be used.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] std::io::Error),
 }
 
 fn trailers(commit: &crate::model::CommitId, digest: &PlanDigest) -> String {
     format!("\nTidegate-Spec-Commit: {commit}\nTidegate-Plan-Digest: {digest}\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,8 @@ pub struct HistoryLine {
     pub duration_ms: u64,
     /// Whether nothing was really done.
     pub dry_run: bool,
-    /// How many equal events this line stands for.
+    /// How many equal events this line stands for. A drift and the change that repairs it become one pair of
+    /// lines while they wait to be published: the count then went from one to the other and back so often.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub times: u32,
 }

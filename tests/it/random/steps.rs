@@ -8,7 +8,7 @@ use tidegate::apply::StopSign;
 use tidegate::control::Controller;
 use tidegate::control::run::{EVENTS_MAX, Surroundings, run};
 use tidegate::model::HeldReason;
-use tidegate::providers::testing::{Fault, FaultKind};
+use tidegate::providers::testing::{FakeReplica, Fault, FaultKind};
 use tokio::sync::mpsc;
 
 use super::rig::{BRANCH, Rig, at_most};
@@ -33,7 +33,8 @@ pub(super) async fn random(rig: &mut Rig) {
         76..82 if !rig.is_calm => outage(rig).await,
         82..84 if !rig.is_calm => locked_branch(rig).await,
         84..87 => deleted_branch(rig).await,
-        87..94 => on_its_own(rig).await,
+        87..89 => flapping(rig).await,
+        89..95 => on_its_own(rig).await,
         _ => flush(rig).await,
     }
 }
@@ -216,6 +217,32 @@ async fn deleted_branch(rig: &mut Rig) {
     cycle(rig).await;
     let refused = rig.controller().await.source().refused().cloned();
     assert_eq!(refused.is_none(), was_valid, "{refused:?}");
+}
+
+/// A replica of one target dies again and again.
+async fn flapping(rig: &mut Rig) {
+    let target = rig.fake.with_world(|world| {
+        let ours = |r: &&FakeReplica| r.owner.as_str() == "me" && r.provider.as_str() == "fake";
+        world.replicas.iter().find(ours).map(|replica| replica.target.clone())
+    });
+    let Some(target) = target else { return };
+    for _ in 0..rig.rng.u32(3..8) {
+        let is_hit = rig.fake.with_world(|world| {
+            let index = world.replicas.iter().position(|replica| {
+                replica.owner.as_str() == "me"
+                    && replica.provider.as_str() == "fake"
+                    && replica.target == target
+            });
+            index.map(|index| world.replicas.remove(index)).is_some()
+        });
+        *rig.killed.entry(target.clone()).or_default() += i64::from(is_hit);
+        rig.tell(format!("one of {target} dies"));
+        rig.pass(Duration::from_secs(20)).await;
+        cycle(rig).await;
+        if rig.rng.u32(0..4) == 0 {
+            flush(rig).await;
+        }
+    }
 }
 
 /// A lock left on the status branch refuses every push for a while.
