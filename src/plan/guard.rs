@@ -127,26 +127,24 @@ pub(super) fn hold_mass_destruction(input: &Input<'_>, targets: &mut [TargetPlan
         if net_destroyed(target) == 0 || is_allowed(input, &target.target.service) {
             continue;
         }
-        let mut ordinals = Vec::new();
-        let replicas = &target.replicas;
-        for step in &mut target.steps {
-            step.actions.retain(|action| {
-                let found = replicas.iter().find(|replica| replica.key == action.key);
-                match action.kind {
-                    // A rollout's creates count on the ordinals that its destroys would free.
-                    ActionKind::Create { .. } => false,
-                    ActionKind::Start | ActionKind::AwaitReady => found.is_some(),
-                    ActionKind::Destroy => {
-                        let is_draining = found.is_some_and(|r| r.phase == Phase::Draining);
-                        if !is_draining {
-                            ordinals.push(action.key.ordinal);
-                        }
-                        is_draining
-                    }
-                }
-            });
-        }
-        target.steps.retain(|step| !step.actions.is_empty());
+        let is_cut = |step: &Step| {
+            step.actions.iter().any(|action| {
+                action.kind == ActionKind::Destroy && !is_draining(&target.replicas, action)
+            })
+        };
+        // What comes after builds on it: a rollout that creates and may not destroy would only add.
+        let cut = target.steps.iter().position(is_cut).unwrap_or(target.steps.len());
+        let ordinals = target
+            .steps
+            .split_off(cut)
+            .into_iter()
+            .flat_map(|step| step.actions)
+            .filter(|action| {
+                action.kind == ActionKind::Destroy
+                    && target.replicas.iter().any(|replica| replica.key == action.key)
+            })
+            .map(|action| action.key.ordinal)
+            .collect();
         target.held.push(Held {
             sentence: format!(
                 "this plan would destroy {destroyed} of {existing} replicas, which is more than half; \
@@ -162,16 +160,17 @@ pub(super) fn hold_mass_destruction(input: &Input<'_>, targets: &mut [TargetPlan
 
 /// How many more replicas a target's actions destroy than create; those already draining are gone anyway.
 fn net_destroyed(target: &TargetPlan) -> usize {
-    let draining = |action: &Action| {
-        target.replicas.iter().any(|r| r.key == action.key && r.phase == Phase::Draining)
-    };
     let (mut created, mut destroyed) = (0usize, 0usize);
     for action in target.steps.iter().flat_map(|step| &step.actions) {
         match action.kind {
             ActionKind::Create { .. } => created += 1,
-            ActionKind::Destroy if !draining(action) => destroyed += 1,
+            ActionKind::Destroy if !is_draining(&target.replicas, action) => destroyed += 1,
             ActionKind::Destroy | ActionKind::Start | ActionKind::AwaitReady => {}
         }
     }
     destroyed.saturating_sub(created)
+}
+
+fn is_draining(replicas: &[Replica], action: &Action) -> bool {
+    replicas.iter().any(|r| r.key == action.key && r.phase == Phase::Draining)
 }

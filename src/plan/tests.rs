@@ -204,6 +204,19 @@ fn destroying_more_than_half_of_all_is_held_and_the_rest_goes_ahead() {
 }
 
 #[test]
+fn a_rollout_waits_with_the_mass_destruction_it_comes_after() {
+    let (spec, older) = (spec(&[("big", 8)]), TemplateHash("older".to_owned()));
+    let mut world = observed(ready("big", 20));
+    world.replicas.iter_mut().for_each(|replica| replica.template = older.clone());
+    let draining = replica(&target("big", "local"), 20, &older, Phase::Draining);
+    world.replicas.push(draining);
+    let plan = planned(Some(&spec), &spec, &world);
+    // Creating the new ones while none of the old ones may go would only add to them.
+    assert_eq!((plan.totals.create, plan.totals.destroy, plan.totals.held), (0, 1, 1));
+    assert_eq!(plan.targets[0].held[0].ordinals.len(), 20);
+}
+
+#[test]
 fn a_gap_changes_nothing_there() {
     let spec = spec(&[("web", 4)]);
     let mut world = observed(ready("web", 2));
