@@ -98,3 +98,60 @@ pub(super) fn text(status: &StatusFile) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEGRADED: &str = r#"
+version: 1
+specCommit: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+planDigest: sha256:00
+health: degraded
+conditions:
+- {type: Ready, status: false, reason: NotAsDecided, message: 1 of 3, since: 2026-11-21T12:02:00Z}
+- type: Stalled
+  status: true
+  reason: SpecRefused
+  message: the newest commit is refused; the last good one stays in force
+  since: 2026-11-21T12:02:00Z
+refused:
+  commit: cccccccccccccccccccccccccccccccccccccccc
+  findings: ["controller/spec.yaml:3:5 unknown-key unknown key `bogus`"]
+gaps:
+- {provider: edge, region: iad, error: "connection refused\u001b[2J"}
+targets:
+- target: {service: api, region: iad}
+  provider: edge
+  autoscale: manual
+  bounds: {min: 0, desired: 2, max: 4}
+  recorded: 2
+  ready: 0
+  owner: spec
+  reason: at-desired
+  sentence: the provider could not be read
+  since: 2026-11-21T12:01:00Z
+  held: [{reason: provider-gap, sentence: "held until the provider can be read again"}]
+- target: {service: checkout, region: local}
+  provider: host
+  autoscale: metrics
+  bounds: {min: 0, desired: 3, max: 9}
+  count: 2
+  recorded: 2
+  ready: 1
+  effective: 3
+  owner: policy
+  reason: drift
+  sentence: no vote is in force, so the count rests at desired 3
+  since: 2026-11-21T12:02:00Z
+  pending: ["create checkout/local#2: restore 2 to 3"]
+  deviations: ["checkout/local#1 is back-off, restarted 4 times"]
+  lastError: "create checkout/local#2: 403 forbidden"
+"#;
+
+    #[test]
+    fn a_degraded_status_says_what_is_wrong_with_what() {
+        let status: StatusFile = serde_yaml::from_str(DEGRADED).unwrap();
+        insta::assert_snapshot!(text(&status));
+    }
+}

@@ -31,3 +31,6 @@ pub fn plan_path(commit: &crate::model::CommitId) -> String {
 pub fn status_schema() -> serde_json::Value {
     schemars::schema_for!(StatusFile).to_value()
 }
+
+#[cfg(test)]
+mod tests;

@@ -371,7 +371,17 @@ fn conditions(facts: &Facts<'_>, targets: &[StatusTarget]) -> Vec<Condition> {
     let ready = if off == 0 && stalled.is_none() {
         (true, "AsDecided", "every target is as decided".to_owned())
     } else {
-        (false, "NotAsDecided", format!("{off} of {} targets are not as decided", targets.len()))
+        let all = targets.len();
+        let unknown = targets.iter().filter(|target| target.count.is_none()).count();
+        let message = match (off, unknown) {
+            (0, 0) => "every target is as decided, and something is in the way".to_owned(),
+            (0, _) => format!("{unknown} of {all} targets cannot be read"),
+            (_, 0) => format!("{off} of {all} targets are not as decided"),
+            (_, _) => {
+                format!("{off} of {all} targets are not as decided, {unknown} cannot be read")
+            }
+        };
+        (false, "NotAsDecided", message)
     };
     let reconciling = if pending > 0 {
         (
