@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     Count, Decision, DecisionInputs, Gap, Observed, Owner, Phase, ProviderName, Region,
-    RegionScale, Service, Spec, TargetId, TraceLine,
+    RegionScale, Replica, Service, Spec, TargetId, TraceLine,
 };
 
 /// What is known about a target's replicas.
@@ -83,6 +83,24 @@ fn last_word(trace: &[TraceLine]) -> (crate::model::Reason, String) {
         })
 }
 
+/// How many of a target's replicas count, and how many of these are ready.
+fn count(found: &[Replica]) -> (Count, Count) {
+    let (mut count, mut ready) = (Count(0), Count(0));
+    for replica in found {
+        match replica.phase {
+            Phase::Draining => {}
+            Phase::Ready => {
+                count.0 += 1;
+                ready.0 += 1;
+            }
+            Phase::Starting | Phase::Unhealthy { .. } | Phase::BackOff { .. } | Phase::Stopped => {
+                count.0 += 1;
+            }
+        }
+    }
+    (count, ready)
+}
+
 /// Counts of all targets, gathered in one pass over what was observed.
 #[derive(Debug)]
 struct Supplies<'a> {
@@ -92,22 +110,8 @@ struct Supplies<'a> {
 
 impl<'a> Supplies<'a> {
     fn of(observed: &'a Observed) -> Self {
-        let mut counts: BTreeMap<&TargetId, (Count, Count)> = BTreeMap::new();
-        for replica in &observed.replicas {
-            let (count, ready) = counts.entry(&replica.key.target).or_default();
-            match replica.phase {
-                Phase::Draining => {}
-                Phase::Ready => {
-                    count.0 += 1;
-                    ready.0 += 1;
-                }
-                Phase::Starting
-                | Phase::Unhealthy { .. }
-                | Phase::BackOff { .. }
-                | Phase::Stopped => count.0 += 1,
-            }
-        }
-        Self { counts, gaps: &observed.gaps }
+        let counts = observed.by_target().map(|(target, found)| (target, count(found)));
+        Self { counts: counts.collect(), gaps: &observed.gaps }
     }
 
     fn get(&self, target: &TargetId, provider: Option<&ProviderName>) -> Supply {

@@ -115,3 +115,11 @@ pub struct Observed {
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
+
+impl Observed {
+    /// The replicas of each target that has any, sorted by target.
+    pub fn by_target(&self) -> impl Iterator<Item = (&TargetId, &[Replica])> {
+        let targets = self.replicas.chunk_by(|a, b| a.key.target == b.key.target);
+        targets.filter_map(|found| Some((&found.first()?.key.target, found)))
+    }
+}

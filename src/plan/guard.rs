@@ -35,7 +35,7 @@ fn permission_hint(service: &ServiceId) -> String {
 pub(super) fn vanished_target(
     input: &Input<'_>,
     target: &TargetId,
-    found: &[&Replica],
+    found: &[Replica],
 ) -> TargetPlan {
     let before = input
         .base
@@ -56,7 +56,7 @@ pub(super) fn vanished_target(
         cost_now: None,
         cost_after: None,
         cost_max: None,
-        replicas: found.iter().map(|replica| (*replica).clone()).collect(),
+        replicas: found.to_vec(),
     };
     cost::price(&mut plan, input.prices);
     let is_allowed = is_allowed(input, &target.service);

@@ -58,17 +58,14 @@ pub fn template_hashes(spec: &Spec) -> BTreeMap<ServiceId, TemplateHash> {
 
 /// Makes the plan.
 pub fn plan(input: &Input<'_>) -> Plan {
-    let mut replicas: BTreeMap<&TargetId, Vec<&Replica>> = BTreeMap::new();
-    for replica in &input.observed.replicas {
-        replicas.entry(&replica.key.target).or_default().push(replica);
-    }
+    let replicas: BTreeMap<&TargetId, &[Replica]> = input.observed.by_target().collect();
     let mut targets = Vec::with_capacity(input.decisions.len());
     let mut warnings = Vec::new();
     let mut planned: BTreeSet<&TargetId> = BTreeSet::new();
     for decision in input.decisions {
         let Some(service) = input.spec.services.get(&decision.target.service) else { continue };
         planned.insert(&decision.target);
-        let found = replicas.get(&decision.target).map_or(&[][..], Vec::as_slice);
+        let found = replicas.get(&decision.target).copied().unwrap_or_default();
         let target = spec_target(input, service, decision, found);
         clamp_warning(&target, &mut warnings);
         targets.push(target);
@@ -99,7 +96,7 @@ fn spec_target(
     input: &Input<'_>,
     service: &Service,
     decision: &Decision,
-    found: &[&Replica],
+    found: &[Replica],
 ) -> TargetPlan {
     let region = &decision.target.region;
     let before = input
@@ -127,7 +124,7 @@ fn spec_target(
         cost_now: None,
         cost_after: None,
         cost_max: None,
-        replicas: found.iter().map(|r| (*r).clone()).collect(),
+        replicas: found.to_vec(),
     };
     cost::price(&mut target, input.prices);
     let (Some(effective), Some(provider)) = (decision.effective, &service.provider) else {
@@ -271,7 +268,7 @@ fn totals(targets: &[TargetPlan], prices: &Prices) -> PlanTotals {
 }
 
 /// The number of replicas among these that count: all but those on their way out.
-fn live(replicas: &[&Replica]) -> Count {
+fn live(replicas: &[Replica]) -> Count {
     let live = replicas.iter().filter(|replica| replica.phase != Phase::Draining).count();
     Count(u32::try_from(live).unwrap_or(u32::MAX))
 }

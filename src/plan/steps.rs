@@ -28,7 +28,7 @@ pub(super) struct Wanted<'a> {
 }
 
 /// The steps that turn what was found into what is wanted, and what has to wait.
-pub(super) fn steps(wanted: &Wanted<'_>, found: &[&Replica]) -> (Vec<Step>, Vec<Held>) {
+pub(super) fn steps(wanted: &Wanted<'_>, found: &[Replica]) -> (Vec<Step>, Vec<Held>) {
     let mut work = Work::new(wanted, found);
     work.finish_draining(found);
     work.start_stopped();
@@ -65,15 +65,13 @@ fn worst_first(replica: &Replica) -> (u8, std::cmp::Reverse<Ordinal>) {
 }
 
 impl<'a> Work<'a> {
-    fn new(wanted: &'a Wanted<'a>, found: &[&'a Replica]) -> Self {
+    fn new(wanted: &'a Wanted<'a>, found: &'a [Replica]) -> Self {
         let (mut current, mut outdated): (Vec<_>, Vec<_>) =
-            found.iter().copied().filter(|replica| replica.phase != Phase::Draining).partition(
-                |replica| {
-                    // Without a template there is nothing newer to be outdated by.
-                    replica.key.provider == *wanted.provider
-                        && wanted.template.is_none_or(|template| replica.template == *template)
-                },
-            );
+            found.iter().filter(|replica| replica.phase != Phase::Draining).partition(|replica| {
+                // Without a template there is nothing newer to be outdated by.
+                replica.key.provider == *wanted.provider
+                    && wanted.template.is_none_or(|template| replica.template == *template)
+            });
         current.sort_by_key(|replica| worst_first(replica));
         outdated.sort_by_key(|replica| worst_first(replica));
         Self {
@@ -97,7 +95,7 @@ impl<'a> Work<'a> {
     }
 
     /// A replica that was asked to stop is seen to its end: whoever asked may be gone.
-    fn finish_draining(&mut self, found: &[&Replica]) {
+    fn finish_draining(&mut self, found: &[Replica]) {
         let actions: Vec<Action> = found
             .iter()
             .filter(|replica| replica.phase == Phase::Draining)

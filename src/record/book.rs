@@ -124,14 +124,15 @@ impl Book {
     }
 
     fn differences(&self, observed: &Observed) -> Vec<Difference> {
-        let mut counts: BTreeMap<&TargetId, (Count, Option<&ProviderName>)> = BTreeMap::new();
-        for target in self.entries.keys() {
-            counts.insert(target, (Count(0), None));
-        }
-        for replica in observed.replicas.iter().filter(|r| r.phase != Phase::Draining) {
-            let (count, provider) = counts.entry(&replica.key.target).or_default();
-            count.0 += 1;
-            *provider = Some(&replica.key.provider);
+        let mut counts: BTreeMap<&TargetId, (Count, Option<&ProviderName>)> =
+            self.entries.keys().map(|target| (target, (Count(0), None))).collect();
+        for (target, found) in observed.by_target() {
+            let live = found.iter().filter(|replica| replica.phase != Phase::Draining);
+            let (count, provider) = counts.entry(target).or_default();
+            for replica in live {
+                count.0 += 1;
+                *provider = Some(&replica.key.provider);
+            }
         }
         let mut seen = Vec::new();
         for (target, (count, provider)) in counts {
