@@ -150,10 +150,11 @@ impl Controller {
         source.recover(recorded, &setup.catalogue).await?;
         let mut applied = None;
         if let Some(commit) = status.as_ref().and_then(|status| status.applied_commit.clone()) {
-            applied = source
-                .load_applied(&commit, &setup.catalogue)
-                .await
-                .map(|good| Applied { commit, spec: Arc::new(good) });
+            applied = match source.good() {
+                Some(good) if good.commit == commit => Some(good.clone()),
+                _ => source.load_applied(&commit, &setup.catalogue).await.map(Arc::new),
+            }
+            .map(|spec| Applied { commit, spec });
         }
         let stated = status.map(|status| (status.spec_commit, status.plan_digest));
         Ok(Self {

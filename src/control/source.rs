@@ -26,6 +26,15 @@ pub struct Good {
     pub warnings: Vec<Diagnostic>,
 }
 
+impl Good {
+    /// Logs the findings that did not make it invalid.
+    fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!(commit = %self.commit, code = %warning.code, "{}", finding(warning));
+        }
+    }
+}
+
 /// What loading one commit gave.
 #[derive(Debug)]
 pub struct Loaded {
@@ -138,9 +147,6 @@ impl Source {
         self.seen = Some(head.clone());
         match loaded.good {
             Some(good) => {
-                for warning in &good.warnings {
-                    tracing::warn!(commit = %head, code = %warning.code, "{}", finding(warning));
-                }
                 self.adopt(good).await?;
                 Ok(Polled::Adopted(head))
             }
@@ -158,6 +164,7 @@ impl Source {
 
     /// Puts a good spec in force.
     async fn adopt(&mut self, good: Good) -> Result<(), GitError> {
+        good.warn();
         let commit = good.commit.clone();
         self.with_mirror(move |mirror| mirror.pin(PIN_GOOD, &commit)).await?;
         self.good = Some(Arc::new(good));
@@ -200,7 +207,10 @@ impl Source {
             .await?;
         for commit in candidates.iter().flatten() {
             if let Some(good) = self.load_if_known(commit, Some(catalogue)).await {
+                good.warn();
                 self.good = Some(Arc::new(good));
+                // If it is still the head, the first poll need not read it again.
+                self.seen = Some(commit.clone());
                 return Ok(());
             }
         }

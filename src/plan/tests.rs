@@ -205,7 +205,7 @@ fn destroying_more_than_half_of_all_is_held_and_the_rest_goes_ahead() {
 
 #[test]
 fn a_rollout_waits_with_the_mass_destruction_it_comes_after() {
-    let (spec, older) = (spec(&[("big", 8)]), TemplateHash("older".to_owned()));
+    let (spec, older) = (spec(&[("big", 8)]), TemplateHash::from("older"));
     let mut world = observed(ready("big", 20));
     world.replicas.iter_mut().for_each(|replica| replica.template = older.clone());
     let draining = replica(&target("big", "local"), 20, &older, Phase::Draining);

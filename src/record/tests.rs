@@ -48,6 +48,7 @@ fn planned(spec: &Spec, observed: &Observed) -> Plan {
         templates: &plan::template_hashes(spec),
         observed,
         decisions: &decide::decide_all(spec, observed),
+        done: &std::collections::BTreeSet::new(),
         prices: &Prices::default(),
         now: observed.at,
     })
@@ -131,6 +132,7 @@ impl Desk {
             now: at(self.minute),
             plan: &plan,
             plan_digest: &plan.digest,
+            owner: &"me".try_into().unwrap(),
             applied: Some(&self.commit),
             refused: Some(&refused),
             gaps: &observed.gaps,
@@ -226,7 +228,7 @@ fn a_gap_is_held_and_is_no_drift() {
 fn a_replacement_is_a_rollout_and_not_a_change_of_the_count() {
     let (mut desk, spec) = (Desk::new(), spec(&[("web", 2)]));
     let mut old = world(&[("web", 2)]);
-    old.replicas.iter_mut().for_each(|r| r.template = TemplateHash("older".to_owned()));
+    old.replicas.iter_mut().for_each(|r| r.template = TemplateHash::from("older"));
     let _ = desk.cycle(&spec, &old, nothing, &old);
     let lines = desk.cycle(&spec, &old, in_full, &world(&[("web", 2)]));
     assert_eq!(told(&lines), ["Rollout 2→2 at-desired Applied -"]);
