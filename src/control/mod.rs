@@ -276,12 +276,13 @@ impl Controller {
     pub async fn tick(&mut self, shutdown: &StopSign) -> Result<Ticked, ControlError> {
         let mut planned = self.plan().await?;
         let good = planned.good.clone();
+        let mut lines = Vec::new();
         if self.book.is_off(&planned.observed) {
             // A provider's list may lag behind its own calls. What is about to be called drift is looked
             // at twice.
             planned = self.plan_of(good.clone()).await;
+            lines = self.book.found(&cause(self.clock.as_ref(), &good), &planned.observed);
         }
-        let mut lines = self.book.found(&cause(self.clock.as_ref(), &good), &planned.observed);
         self.note_stated(&planned.plan);
 
         let outcomes = if self.dry_run { Vec::new() } else { self.apply(&planned, shutdown).await };
@@ -293,23 +294,39 @@ impl Controller {
         let has = |result: OutcomeResult| {
             outcomes.iter().flat_map(|t| &t.outcomes).any(|outcome| outcome.result == result)
         };
-        let is_superseded = has(OutcomeResult::Superseded);
-        let is_deferred = has(OutcomeResult::Deferred);
-        if !self.dry_run {
-            self.done.extend(done_in_full(&planned.plan, &outcomes).cloned());
-            if is_in_full(&planned.plan, &outcomes) {
-                self.applied = Some(Applied { commit: good.commit.clone(), spec: good.clone() });
-            }
-        }
-        // What remains to be done is read off the world again, not assumed from the outcomes.
-        let observed = match outcomes.is_empty() {
-            true => planned.observed.clone(),
-            false => self.observe(&good.spec).await,
+        let (is_superseded, is_deferred) =
+            (has(OutcomeResult::Superseded), has(OutcomeResult::Deferred));
+        let is_base = self.applied.as_ref().is_some_and(|base| Arc::ptr_eq(&base.spec, &good));
+        let is_rebased = !self.dry_run && !is_base && self.take_as_done(&planned, &outcomes);
+        // What remains to be done is read off the world again, not assumed from the outcomes; where neither
+        // the world nor the base moved, it is what was planned.
+        let again = if !outcomes.is_empty() {
+            let observed = self.observe(&good.spec).await;
+            Some((self.plan_from(&good, &observed), observed))
+        } else if is_rebased {
+            Some((self.plan_from(&good, &planned.observed), planned.observed.clone()))
+        } else {
+            None
         };
-        let after = self.plan_from(&good, &observed);
-        lines.extend(self.book.settled(&cause(self.clock.as_ref(), &good), &after, &outcomes));
-        self.record(lines, &after, &observed)?;
+        let (after, observed) = match &again {
+            Some((after, observed)) => (after, observed),
+            None => (&planned.plan, &planned.observed),
+        };
+        lines.extend(self.book.settled(&cause(self.clock.as_ref(), &good), after, &outcomes));
+        self.record(lines, after, observed)?;
         Ok(Ticked { planned, outcomes, is_superseded, is_deferred })
+    }
+
+    /// Notes what of the commit in force is done; says whether that changes what a plan starts from.
+    fn take_as_done(&mut self, planned: &Planned, outcomes: &[TargetOutcome]) -> bool {
+        let before = self.done.len();
+        self.done.extend(done_in_full(&planned.plan, outcomes).cloned());
+        let is_in_full = is_in_full(&planned.plan, outcomes);
+        if is_in_full {
+            let (commit, spec) = (planned.good.commit.clone(), planned.good.clone());
+            self.applied = Some(Applied { commit, spec });
+        }
+        is_in_full || self.done.len() > before
     }
 
     /// Remembers what the newest commit states, and keeps its plan for the status branch.
