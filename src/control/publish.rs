@@ -56,6 +56,7 @@ pub(super) struct Publisher {
     in_flight: Option<(InFlight, Batch)>,
     journal: Journal,
     lines: Pending,
+    /// Only while it is not the published one, so that an idle controller holds one of them.
     status: Option<StatusFile>,
     published: Option<StatusFile>,
     plan: Option<(String, Vec<u8>)>,
@@ -112,7 +113,7 @@ impl Publisher {
         self.lines.to_vec()
     }
 
-    /// The status that was made last.
+    /// The newest status: the one that waits, else the one that is on the branch.
     pub(super) fn status(&self) -> Option<&StatusFile> {
         self.status.as_ref().or(self.published.as_ref())
     }
@@ -136,13 +137,15 @@ impl Publisher {
 
     /// Takes the newest status; an equal one is nothing to publish.
     pub(super) fn set_status(&mut self, now: Timestamp, status: StatusFile) {
-        if self.published.as_ref() != Some(&status) {
+        let is_news = self.published.as_ref() != Some(&status);
+        if is_news {
             self.waiting_since.get_or_insert(now);
             if self.is_news(&status) {
                 self.news_since.get_or_insert(now);
             }
         }
-        self.status = Some(status);
+        // A push that is under way may carry another one, which this one then has to correct.
+        self.status = (is_news || self.in_flight.is_some()).then_some(status);
     }
 
     /// Whether a status says more than that what repeated itself did so again.
@@ -172,9 +175,7 @@ impl Publisher {
     }
 
     fn has_news(&self) -> bool {
-        !self.lines.is_empty()
-            || self.plan.is_some()
-            || self.status.as_ref().is_some_and(|status| self.published.as_ref() != Some(status))
+        !self.lines.is_empty() || self.plan.is_some() || self.status.is_some()
     }
 
     /// When the next push is due, if one is.
@@ -232,7 +233,7 @@ impl Publisher {
             .into_iter()
             .map(|(path_stem, lines)| Edit::Append { path_stem, lines })
             .collect();
-        let status = self.status.clone();
+        let status = self.status().cloned();
         if let Some(content) = status.as_ref().and_then(|status| serde_yaml::to_string(status).ok())
         {
             edits.push(Edit::Put {
@@ -253,7 +254,7 @@ impl Publisher {
             Some(line) => {
                 format!("{} {} → {} ({})", line.target, line.from, line.to, line.reason)
             }
-            None => self.status.as_ref().map_or("status".to_owned(), |status| {
+            None => self.status().map_or("status".to_owned(), |status| {
                 format!(
                     "status {}",
                     serde_json::to_string(&status.health).unwrap_or_default().replace('"', "")
@@ -265,7 +266,7 @@ impl Publisher {
             n => format!(", and {} more", n - 1),
         };
         let mut message = format!("{subject}{more}\n");
-        if let Some(status) = &self.status {
+        if let Some(status) = self.status() {
             message.push_str(&trailers(&status.spec_commit, &status.plan_digest));
         }
         message
@@ -332,6 +333,9 @@ impl Publisher {
         }
         if batch.status.is_some() {
             self.published = batch.status;
+        }
+        if self.status == self.published {
+            self.status = None;
         }
         if !self.has_news() {
             (self.waiting_since, self.news_since) = (None, None);
