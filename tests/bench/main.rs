@@ -20,6 +20,10 @@ use tidegate::{decide, plan, spec};
 
 use measure::Runs;
 
+/// As in the program that is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The sizes, in targets.
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 /// Replicas that every target has.
