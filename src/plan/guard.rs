@@ -60,7 +60,7 @@ pub(super) fn vanished_target(
     };
     cost::price(&mut plan, input.prices);
     let is_allowed = is_allowed(input, &target.service);
-    let destroy = |replica: &&Replica| {
+    let destroy = |replica: &Replica| {
         let why = match replica.phase {
             Phase::Draining => "finish its removal",
             _ if is_allowed => "gone from the spec, and the guard allows it",
