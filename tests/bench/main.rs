@@ -188,6 +188,7 @@ impl Changed<'_> {
             templates: &plan::template_hashes(spec),
             observed: self.observed,
             decisions,
+            done: &std::collections::BTreeSet::new(),
             prices,
             now: self.observed.at,
         })
