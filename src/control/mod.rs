@@ -190,7 +190,11 @@ impl Controller {
     /// # Errors
     /// [`GitError`] when the repository cannot be reached; the spec in force stays.
     pub async fn poll(&mut self) -> Result<Polled, GitError> {
-        self.source.poll(&self.setup.catalogue).await
+        let polled = self.source.poll(&self.setup.catalogue).await?;
+        if let Polled::Adopted(_) = polled {
+            self.done.clear();
+        }
+        Ok(polled)
     }
 
     /// When the commit in force was made, by its committer's clock.
@@ -335,7 +339,6 @@ impl Controller {
         if is_known {
             return;
         }
-        self.done.clear();
         self.stated = Some((plan.spec_commit.clone(), plan.digest.clone()));
         if let Some(publisher) = &mut self.publisher {
             let document = render::json::document(plan);
