@@ -58,6 +58,8 @@ pub(super) struct Publisher {
     lines: Pending,
     /// Only while it is not the published one, so that an idle controller holds one of them.
     status: Option<StatusFile>,
+    /// Whether this run has made a status yet.
+    has_status: bool,
     published: Option<StatusFile>,
     plan: Option<(String, Vec<u8>)>,
     /// Since when anything waits.
@@ -97,6 +99,7 @@ impl Publisher {
             journal,
             lines: Pending::of_earlier_run(lines),
             status: None,
+            has_status: false,
             published,
             plan: None,
             waiting_since: None,
@@ -146,6 +149,7 @@ impl Publisher {
         }
         // A push that is under way may carry another one, which this one then has to correct.
         self.status = (is_news || self.in_flight.is_some()).then_some(status);
+        self.has_status = true;
     }
 
     /// Whether a status says more than that what repeated itself did so again.
@@ -174,8 +178,10 @@ impl Publisher {
         self.writer.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is something to publish. Lines wait for the first status of this run: the next run takes
+    /// up the counts from the status, so no line may be on the branch that the status there does not know.
     fn has_news(&self) -> bool {
-        !self.lines.is_empty() || self.plan.is_some() || self.status.is_some()
+        self.has_status && (!self.lines.is_empty() || self.plan.is_some() || self.status.is_some())
     }
 
     /// When the next push is due, if one is.

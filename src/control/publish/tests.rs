@@ -34,6 +34,19 @@ fn line(id: &str, kind: Kind, from: u32, to: u32) -> HistoryLine {
     line
 }
 
+/// A status, as different from others as its number.
+fn status(count: u32) -> StatusFile {
+    serde_json::from_value(serde_json::json!({
+        "version": 1, "specCommit": "a".repeat(40), "planDigest": "sha256:00", "health": "ok",
+        "conditions": [], "targets": [{
+            "target": {"service": "web", "region": "local"}, "autoscale": "manual",
+            "recorded": count, "ready": 0, "owner": "spec", "reason": "", "sentence": "",
+            "since": at(0),
+        }],
+    }))
+    .unwrap()
+}
+
 fn published(dir: &Path) -> String {
     let repository = git2::Repository::open_bare(dir.join("spec.git")).unwrap();
     let tree = repository.find_reference("refs/heads/status").unwrap().peel_to_tree().unwrap();
@@ -47,6 +60,7 @@ async fn a_failed_push_is_made_again_though_nothing_new_is_added() {
     let dir = tempfile::tempdir().unwrap();
     let mut publisher = publisher(dir.path());
     publisher.add(at(0), vec![line("r-1", Kind::Change, 0, 1)]).unwrap();
+    publisher.set_status(at(0), status(1));
     assert_eq!(publisher.due_at(at(0)), Some(at(10)));
     publisher.start(at(10));
     let failed = publisher.finish(at(10), true).await.unwrap();
@@ -62,15 +76,19 @@ async fn a_failed_push_is_made_again_though_nothing_new_is_added() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_run_left_is_due_at_once() {
+async fn what_an_earlier_run_left_waits_for_a_status_that_knows_it() {
     let dir = tempfile::tempdir().unwrap();
     git2::Repository::init_bare(dir.path().join("spec.git")).unwrap();
     let mut earlier = publisher(dir.path());
     earlier.add(at(0), vec![line("r-1", Kind::Change, 0, 1)]).unwrap();
     drop(earlier);
     let mut publisher = publisher(dir.path());
-    assert_eq!(publisher.due_at(at(60)), Some(at(60)));
+    assert_eq!(publisher.due_at(at(60)), None);
     publisher.flush(at(60)).await.unwrap();
+    assert_eq!(publisher.unpublished().len(), 1, "it is in the journal until then");
+    publisher.set_status(at(60), status(1));
+    assert_eq!(publisher.due_at(at(60)), Some(at(70)));
+    publisher.flush(at(70)).await.unwrap();
     assert_eq!(published(dir.path()).lines().count(), 1);
 }
 
@@ -85,10 +103,13 @@ async fn repetitions_are_told_less_often_and_as_one() {
     };
     publisher.add(at(0), vec![line("r-0", Kind::Change, 0, 3)]).unwrap();
     publisher.add(at(0), round(1)).unwrap();
+    publisher.set_status(at(0), status(3));
     publisher.flush(at(10)).await.unwrap();
     for n in 2..10 {
         publisher.add(at(15 * i64::from(n)), round(n)).unwrap();
     }
+    // A status that differs in the target that repeats itself alone is no more news than its lines.
+    publisher.set_status(at(135), status(2));
     assert_eq!(publisher.due_at(at(140)), Some(at(30 + 180)));
     // They are as safe as any other line: what a crash leaves is the same.
     let kept: Vec<(String, u32)> =
@@ -109,6 +130,7 @@ async fn credentials_rotated_during_a_push_are_used_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let mut publisher = publisher(dir.path());
     publisher.add(at(0), vec![line("r-1", Kind::Change, 0, 1)]).unwrap();
+    publisher.set_status(at(0), status(1));
     publisher.start(at(0));
     git2::Repository::init_bare(dir.path().join("moved.git")).unwrap();
     let moved = dir.path().join("moved.git").display().to_string();
