@@ -178,8 +178,8 @@ impl Publisher {
         self.writer.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is something to publish. Lines wait for the first status of this run: the next run takes
-    /// up the counts from the status, so no line may be on the branch that the status there does not know.
+    /// Lines wait for the first status of this run: the next run takes up the counts from the status, so no
+    /// line may be on the branch that the status there does not know.
     fn has_news(&self) -> bool {
         self.has_status && (!self.lines.is_empty() || self.plan.is_some() || self.status.is_some())
     }
@@ -284,10 +284,7 @@ impl Publisher {
         now: Timestamp,
         wait: bool,
     ) -> Option<Result<(), GitError>> {
-        let is_done = self.in_flight.as_ref().is_some_and(|(task, _)| wait || task.is_finished());
-        if !is_done {
-            return None;
-        }
+        self.in_flight.as_ref().filter(|(task, _)| wait || task.is_finished())?;
         let (task, batch) = self.in_flight.take()?;
         let result = match task.await {
             Ok((mut writer, result)) => {
@@ -323,6 +320,9 @@ impl Publisher {
                     RETRY_PAUSE_MIN.saturating_mul(1 << self.failures.min(8)).min(RETRY_PAUSE_MAX);
                 self.failures = self.failures.saturating_add(1);
                 self.retry_at = now.checked_add(pause).ok();
+                // The push may have arrived all the same: nobody knows which status is there now.
+                self.status = self.status.take().or(self.published.take());
+                self.published = None;
                 // What was to be published still waits, whether or not anything is added to it.
                 self.waiting_since = Some(now);
                 self.news_since = Some(now);

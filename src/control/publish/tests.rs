@@ -126,6 +126,25 @@ async fn repetitions_are_told_less_often_and_as_one() {
 }
 
 #[tokio::test]
+async fn a_status_whose_push_failed_is_not_taken_for_unpublished() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = dir.path().join("spec.git");
+    git2::Repository::init_bare(&spec).unwrap();
+    let mut publisher = publisher(dir.path());
+    publisher.set_status(at(0), status(1));
+    publisher.flush(at(0)).await.unwrap();
+    std::fs::rename(&spec, dir.path().join("away")).unwrap();
+    publisher.set_status(at(20), status(2));
+    assert!(publisher.flush(at(20)).await.is_err());
+    std::fs::rename(dir.path().join("away"), &spec).unwrap();
+    // Back to what was published before: that the failed one did not arrive is not known.
+    publisher.set_status(at(40), status(1));
+    assert!(publisher.due_at(at(40)).is_some());
+    publisher.flush(at(60)).await.unwrap();
+    assert_eq!(publisher.due_at(at(60)), None);
+}
+
+#[tokio::test]
 async fn credentials_rotated_during_a_push_are_used_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let mut publisher = publisher(dir.path());
