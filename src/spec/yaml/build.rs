@@ -9,12 +9,17 @@ use super::text::{Offsets, decode};
 use super::{Entry, Fault, Key, Kind, Node, Parsed, Span, scalar};
 use crate::model::FILE_BYTES_MAX;
 use crate::spec::codes;
+use crate::spec::findings::FINDINGS_MAX;
+use crate::spec::wording::SHOWN_CHARS_MAX;
 
 /// Lists and mappings inside each other: the deepest place of a spec, a nested condition, needs a dozen.
 pub const DEPTH_MAX: usize = 64;
 /// Values of one file, with every copy that an alias makes: twice what 10,000 services need, and a bound on
-/// memory whatever a file tries.
+/// memory whatever a file tries. A long text counts as several values.
 pub const NODES_MAX: usize = 1_000_000;
+/// Bytes of text that weigh as much as one more value: about what a value takes in memory.
+const TEXT_BYTES_PER_NODE: usize = 64;
+
 /// Reads one file.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Parsed {
@@ -128,7 +133,7 @@ impl Builder<'_> {
             Event::Alias(anchor) => self.alias(anchor, span),
             Event::Scalar(text, style, anchor, tag) => {
                 let span = self.trim(span);
-                self.count(1, span)?;
+                self.count(1 + weight(&text), span)?;
                 let kind = self.scalar(&text, style, tag.as_deref(), span);
                 let plain = style == ScalarStyle::Plain;
                 self.place(Node { kind, span }, anchor, plain)
@@ -160,7 +165,7 @@ impl Builder<'_> {
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Step {
-        let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+        let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
             return Err(fatal(
                 codes::BAD_YAML,
                 span,
@@ -169,7 +174,10 @@ impl Builder<'_> {
             ));
         };
         self.count(size, span)?;
-        self.place(node, 0, false)
+        match self.anchors.get(&anchor).map(|(node, _)| node.clone()) {
+            Some(node) => self.place(node, 0, false),
+            None => Ok(()),
+        }
     }
 
     /// Counts values before they are copied, so that an alias bomb stops while it is small.
@@ -223,6 +231,13 @@ impl Builder<'_> {
             self.count(size, node.span)?;
             self.anchors.insert(anchor, (node.clone(), size));
         }
+        let raw = node.span.start.saturating_sub(self.skipped)
+            ..node.span.end.saturating_sub(self.skipped);
+        let raw = self.text.get(raw).unwrap_or_default();
+        if self.key_expected() && matches!(node.kind, Kind::Bool(_) | Kind::Number(_)) {
+            // Such a key is the text of the number, which may be longer than any number.
+            self.count(weight(raw), node.span)?;
+        }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());
@@ -235,17 +250,13 @@ impl Builder<'_> {
                     entries.push(Entry { key, key_span, value: node });
                 }
                 None => {
-                    let raw = self.text.get(
-                        node.span.start.saturating_sub(self.skipped)
-                            ..node.span.end.saturating_sub(self.skipped),
-                    );
                     let text = match node.kind {
                         Kind::Text(text) if &*text == "<<" && plain => {
                             *key = Some(PendingKey::Merge);
                             return Ok(());
                         }
                         Kind::Text(text) => text,
-                        Kind::Bool(_) | Kind::Number(_) => raw.unwrap_or_default().into(),
+                        Kind::Bool(_) | Kind::Number(_) => raw.into(),
                         Kind::Null | Kind::List(_) | Kind::Map(_) => {
                             return Err(self.bad_key(node.span));
                         }
@@ -305,10 +316,15 @@ impl Builder<'_> {
     }
 
     fn unsupported_tag(&mut self, tag: &Tag, span: Span) {
+        if self.faults.len() > FINDINGS_MAX {
+            return;
+        }
+        // A prefix that the file declares once may be long, and repeats with every tag.
+        let shown: String = tag.to_string().chars().take(SHOWN_CHARS_MAX).collect();
         self.faults.push(Fault {
             code: codes::UNSUPPORTED_TAG,
             span,
-            message: format!("the tag `{tag}` has no meaning here"),
+            message: format!("the tag `{shown}` has no meaning here"),
             help: Some("remove it: a value's kind follows from how it is written".to_owned()),
         });
     }
@@ -331,12 +347,21 @@ fn too_deep(span: Span) -> Box<Fault> {
     fatal(codes::TOO_DEEP, span, message, None)
 }
 
+/// How much memory a value takes, in values. Keys weigh too: as JSON each mapping has its own copy.
 fn size(node: &Node) -> usize {
     1 + match &node.kind {
         Kind::List(items) => items.iter().map(size).sum(),
-        Kind::Map(entries) => entries.iter().map(|entry| size(&entry.value)).sum(),
-        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) => 0,
+        Kind::Map(entries) => {
+            entries.iter().map(|entry| weight(&entry.key) + size(&entry.value)).sum()
+        }
+        Kind::Text(text) => weight(text),
+        Kind::Null | Kind::Bool(_) | Kind::Number(_) => 0,
     }
+}
+
+/// What the length of a text adds to the value that holds it.
+fn weight(text: &str) -> usize {
+    text.len() / TEXT_BYTES_PER_NODE
 }
 
 pub(super) fn fatal(

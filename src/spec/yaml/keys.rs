@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::build::{Step, fatal};
 use super::{Entry, Fault, Key, Kind, Node};
 use crate::spec::codes;
+use crate::spec::findings::FINDINGS_MAX;
 
 /// Mappings up to this size are searched for duplicate keys one by one, which is faster than hashing.
 const LINEAR_KEYS_MAX: usize = 16;
@@ -23,6 +24,9 @@ pub(super) fn intern(keys: &mut HashSet<Key>, text: Box<str>) -> Key {
 pub(super) fn report_duplicates(entries: &[Entry], faults: &mut Vec<Fault>) {
     let mut seen = HashSet::new();
     for (index, entry) in entries.iter().enumerate() {
+        if faults.len() > FINDINGS_MAX {
+            return;
+        }
         let duplicate = if entries.len() <= LINEAR_KEYS_MAX {
             entries.iter().take(index).any(|before| before.key == entry.key)
         } else {

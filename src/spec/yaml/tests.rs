@@ -139,3 +139,21 @@ fn hostile_files_end_quickly() {
         assert!(millis < 20_000, "{code} took {millis} ms");
     }
 }
+
+/// An alias costs three bytes, and its copy as many as the text it names: long texts weigh as they are long.
+#[test]
+fn copies_of_a_long_text_are_too_large() {
+    let cases = [
+        include_bytes!("../../../tests/corpus/spec/alias-text").as_slice(),
+        include_bytes!("../../../tests/corpus/spec/alias-key"),
+        include_bytes!("../../../tests/corpus/spec/alias-mapping-key"),
+        include_bytes!("../../../tests/corpus/spec/alias-number-key"),
+    ];
+    for (index, text) in cases.into_iter().enumerate() {
+        assert_eq!(codes(text), ["too-large"], "case {index}");
+    }
+    let tags = parse(include_bytes!("../../../tests/corpus/spec/long-tag-prefix"));
+    let bytes: usize = tags.faults.iter().map(|fault| fault.message.len()).sum();
+    assert!(bytes < 1_000_000, "messages of {bytes} bytes");
+    assert!(!tags.faults.is_empty());
+}
