@@ -1,5 +1,7 @@
 //! What a service means against the controller's configuration: providers, regions, secrets, prices.
 
+use std::collections::BTreeSet;
+
 use super::check::{fixed_port, most};
 use super::findings::{Findings, Part};
 use super::load::Place;
@@ -82,14 +84,15 @@ impl Against<'_, '_, '_> {
 
     fn regions(&mut self, provider: &ProviderName, about: &About) {
         let Regions::Only(served) = &about.regions else { return };
-        let served: Vec<&str> = served.iter().map(crate::model::Region::as_str).collect();
+        let listed: Vec<&str> = served.iter().map(crate::model::Region::as_str).collect();
+        let served: BTreeSet<&str> = listed.iter().copied().collect();
         let regions = self.raw.scale.as_ref().and_then(|scale| scale.regions.as_deref());
         for (index, region) in regions.unwrap_or_default().iter().enumerate() {
             let name = region.name.0.as_str();
-            if !served.contains(&name) {
+            if !self.findings.is_full() && !served.contains(name) {
                 let message =
                     format!("the provider `{provider}` does not serve the region `{name}`");
-                let help = help_of(name, &served, "it serves")
+                let help = help_of(name, &listed, "it serves")
                     .unwrap_or_else(|| "it serves many others: see its configuration".to_owned());
                 let at = format!("/scale/regions/{index}/name");
                 self.error(codes::UNKNOWN_REGION, &at, message, help);
@@ -188,7 +191,7 @@ impl Against<'_, '_, '_> {
     }
 
     fn secret(&mut self, name: &SecretName, at: &str) {
-        if self.catalogue.secrets.contains(name) {
+        if self.findings.is_full() || self.catalogue.secrets.contains(name) {
             return;
         }
         let names: Vec<&str> = self.catalogue.secrets.iter().map(SecretName::as_str).collect();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::findings::Findings;
 use super::load::{Known, Place, WHOLE};
-use super::suggest::help_of;
+use super::suggest::{COMPARED_MAX, help_of};
 use super::{codes, convert, policy, raw};
 use crate::model::{Bounds, Count, Region, Service, Severity, Strategy};
 
@@ -118,7 +118,8 @@ fn policy_choice(raw: &raw::Service, place: &Place, known: &Known, findings: &mu
     let choice = raw.scale.as_ref().and_then(|scale| scale.policy.as_ref());
     match choice {
         Some(Value::String(name)) if known.policies_complete && !known.policies.contains(name) => {
-            let names: Vec<&str> = known.policies.iter().map(String::as_str).collect();
+            let names = known.policies.iter().map(String::as_str).take(COMPARED_MAX + 1);
+            let names: Vec<&str> = names.collect();
             let help = help_of(name, &names, "the policies are")
                 .unwrap_or_else(|| "add it under `policies:`".to_owned());
             let message = format!("there is no policy `{name}`");

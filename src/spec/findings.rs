@@ -30,6 +30,7 @@ pub(crate) struct Findings<'a> {
     bytes: &'a [u8],
     root: Option<&'a Node>,
     list: Vec<Finding>,
+    errors: usize,
 }
 
 /// What of a place is pointed at.
@@ -43,12 +44,20 @@ pub(crate) enum Part {
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(file: &'a str, bytes: &'a [u8], root: Option<&'a Node>) -> Self {
-        Self { file, bytes, root, list: Vec::new() }
+        Self { file, bytes, root, list: Vec::new(), errors: 0 }
     }
 
-    /// Whether there is room for more.
+    /// Whether there are so many errors that no more are taken. Warnings do not count: a check that stops
+    /// because of them could let an error pass.
     pub(crate) fn is_full(&self) -> bool {
-        self.list.len() > FINDINGS_MAX
+        self.errors > FINDINGS_MAX
+    }
+
+    fn takes(&self, severity: Severity) -> bool {
+        match severity {
+            Severity::Error => !self.is_full(),
+            Severity::Warning => self.list.len() - self.errors <= FINDINGS_MAX,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -69,6 +78,10 @@ impl<'a> Findings<'a> {
     }
 
     pub(crate) fn push(&mut self, finding: Finding) {
+        if !self.takes(finding.severity) {
+            return;
+        }
+        self.errors += usize::from(finding.severity == Severity::Error);
         self.list.push(finding);
     }
 
@@ -93,6 +106,10 @@ impl<'a> Findings<'a> {
         message: String,
         help: Option<String>,
     ) {
+        if !self.takes(severity) {
+            // Finding the place is the costly part.
+            return;
+        }
         let span = self.root.map_or(Span { start: 0, end: 0 }, |root| {
             let found = root.find(pointer);
             match (part, found.key_span) {
@@ -105,11 +122,13 @@ impl<'a> Findings<'a> {
 
     /// The findings as diagnostics, in the order of the file, without repetitions.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        let has_error = self.errors > 0;
+        let dropped = !(self.takes(Severity::Error) && self.takes(Severity::Warning));
         self.list.sort_by(|a, b| {
             (a.span, a.code, a.severity, &a.message).cmp(&(b.span, b.code, b.severity, &b.message))
         });
         self.list.dedup_by(|b, a| a.span == b.span && a.code == b.code && a.message == b.message);
-        let overflow = self.list.len() > FINDINGS_MAX;
+        let overflow = dropped || self.list.len() > FINDINGS_MAX;
         self.list.truncate(FINDINGS_MAX);
         let mut cursor = Cursor::new(self.bytes);
         let mut out = Vec::with_capacity(self.list.len());
@@ -129,7 +148,7 @@ impl<'a> Findings<'a> {
         if overflow && let Some(last) = out.last().and_then(|last| last.position.clone()) {
             out.push(Diagnostic {
                 code: codes::TOO_MANY_FINDINGS,
-                severity: Severity::Error,
+                severity: if has_error { Severity::Error } else { Severity::Warning },
                 message: format!(
                     "there are more than {FINDINGS_MAX} findings; the rest is not shown"
                 ),

@@ -239,6 +239,15 @@ fn policies(files: &[File<'_>], findings: &mut [Findings<'_>], spec: &mut Spec) 
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
     for (place, node) in documents(files, "policies", Role::Policy) {
         let Some(findings) = findings.get_mut(place.file) else { continue };
+        if findings.is_full() {
+            // Nothing more of this file is reported; a name that exists must not be reported elsewhere.
+            if let Some(Entry { value: Node { kind: Kind::Text(name), .. }, .. }) =
+                node.entry("name")
+            {
+                first.entry(name.to_string()).or_insert(place.file);
+            }
+            continue;
+        }
         let document = node.to_json();
         violations::check_part(&schema::POLICY, &document, &place.pointer, findings);
         policy::check(&document, &place, findings);
@@ -268,7 +277,9 @@ fn services(
 ) {
     let mut first: BTreeMap<ServiceId, usize> = BTreeMap::new();
     for (place, node) in documents(files, "services", Role::Service) {
-        let Some(findings) = findings.get_mut(place.file) else { continue };
+        let Some(findings) = findings.get_mut(place.file).filter(|list| !list.is_full()) else {
+            continue;
+        };
         let Some(raw) = raw_service(node, &place, findings) else { continue };
         let Ok(id) = ServiceId::try_from(raw.id.0.as_str()) else { continue };
         if let Some(file) = first.get(&id) {

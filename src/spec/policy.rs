@@ -1,26 +1,32 @@
 //! What a policy document means, as far as it alone tells: its signals, and keys that exclude each other.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::codes;
 use super::findings::{Findings, Part};
 use super::load::Place;
-use super::suggest::help_of;
+use super::suggest::{COMPARED_MAX, help_of};
 use crate::model::Severity;
 
 pub(super) fn check(document: &Value, place: &Place, findings: &mut Findings<'_>) {
-    let signals: Vec<&str> = document
-        .get("signals")
-        .and_then(Value::as_object)
-        .map(|signals| signals.keys().map(String::as_str).collect())
-        .unwrap_or_default();
+    let signals = document.get("signals").and_then(Value::as_object);
+    let signals = signals.into_iter().flat_map(|signals| signals.keys().map(String::as_str));
+    let signals = signals.collect();
     let mut checker = Checker { signals, place, findings };
     for (index, target) in list(document, "targets") {
+        if checker.findings.is_full() {
+            return;
+        }
         let at = format!("/targets/{index}");
         checker.signal(target, &at);
         checker.exactly_one(target, &at, &["perReplica", "average", "atMost"]);
     }
     for (index, rule) in list(document, "rules") {
+        if checker.findings.is_full() {
+            return;
+        }
         let at = format!("/rules/{index}");
         checker.exactly_one(rule, &at, &["scaleBy", "to"]);
         if let Some(condition) = rule.get("when") {
@@ -39,7 +45,7 @@ fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = (usize, &'a Val
 }
 
 struct Checker<'a, 'b, 'c> {
-    signals: Vec<&'a str>,
+    signals: BTreeSet<&'a str>,
     place: &'a Place,
     findings: &'b mut Findings<'c>,
 }
@@ -47,6 +53,9 @@ struct Checker<'a, 'b, 'c> {
 impl Checker<'_, '_, '_> {
     /// Conditions nest no deeper than the document, which has a limit.
     fn condition(&mut self, condition: &Value, at: &str) {
+        if self.findings.is_full() {
+            return;
+        }
         self.exactly_one(condition, at, &["all", "any", "signal"]);
         for key in ["all", "any"] {
             for (index, inner) in list(condition, key) {
@@ -70,10 +79,11 @@ impl Checker<'_, '_, '_> {
 
     fn known_signal(&mut self, name: &Value, at: &str) {
         let Some(name) = name.as_str() else { return };
-        if self.signals.contains(&name) {
+        if self.findings.is_full() || self.signals.contains(name) {
             return;
         }
-        let help = help_of(name, &self.signals, "the signals are")
+        let signals: Vec<&str> = self.signals.iter().copied().take(COMPARED_MAX + 1).collect();
+        let help = help_of(name, &signals, "the signals are")
             .unwrap_or_else(|| "add it under `signals:` of the policy".to_owned());
         let message = format!("this policy has no signal `{name}`");
         self.findings.error(codes::UNKNOWN_SIGNAL, &self.place.at(at), message, help);

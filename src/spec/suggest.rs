@@ -3,6 +3,9 @@
 /// Options that a help line lists; more would hide the message.
 const LISTED_MAX: usize = 24;
 
+/// Options that are compared with what was written: with more the answer takes longer than it is worth.
+pub(crate) const COMPARED_MAX: usize = 500;
+
 /// A help line: the option that was probably meant, and all of them.
 pub(crate) fn help_of(written: &str, options: &[&str], intro: &str) -> Option<String> {
     let listed = list_of(options, intro);
@@ -24,6 +27,9 @@ pub(crate) fn list_of(options: &[&str], intro: &str) -> Option<String> {
 
 /// The option that differs by a slip of the pen, a different case, or underscores and dashes.
 pub(crate) fn nearest<'a>(written: &str, options: &[&'a str]) -> Option<&'a str> {
+    if options.len() > COMPARED_MAX {
+        return None;
+    }
     let folded = fold(written);
     // One slip per three characters, at least one: `max` and `mix` are near, `min` and `max` are not.
     let slips_max = (folded.chars().count() / 3).max(1);
@@ -57,5 +63,6 @@ mod tests {
         assert_eq!(nearest("desird", &keys), Some("desired"));
         assert_eq!(nearest("MAX", &keys), Some("max"));
         assert_eq!(nearest("replicas", &keys), None);
+        assert_eq!(nearest("max", &["max"; COMPARED_MAX + 1]), None);
     }
 }

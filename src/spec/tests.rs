@@ -164,6 +164,55 @@ fn equal_templates_have_equal_hashes() {
     assert_eq!(hash(&first).len(), 12);
 }
 
+/// Files that are wrong in very many places are refused after the first thousand; without an end to the
+/// work each of these takes minutes.
+#[test]
+fn very_many_mistakes_cost_no_more_than_a_thousand() {
+    use std::fmt::Write as _;
+
+    let many = |count: usize, line: &dyn Fn(usize) -> String| {
+        (0..count).fold(String::new(), |mut text, index| {
+            write!(text, "{}", line(index)).expect("memory");
+            text
+        })
+    };
+    let keys = many(120_000, &|index| format!("k{index}: 1\n"));
+    let variables = many(60_000, &|index| format!("V{index}: {{secretRef: x}}, "));
+    let signals = many(20_000, &|index| format!("signal-number-{index}: {{metric: a}}, "));
+    let targets = many(20_000, &|index| format!("{{signal: single-{index}, average: 1}}, "));
+    let services = many(20_000, &|index| format!("- {{id: s{index}, nmae: x}}\n"));
+    let cases = [
+        format!("services: []\n{keys}"),
+        format!("services: [{{id: web, template: {{env: {{{variables}}}}}}}]\n"),
+        format!(
+            "services: []\npolicies: [{{name: p, signals: {{{signals}}}, targets: [{targets}]}}]\n"
+        ),
+        format!("services:\n{services}"),
+    ];
+    for (index, text) in cases.into_iter().enumerate() {
+        let Loaded { spec, diagnostics } = load(&sources(text), None);
+        assert!(spec.is_none(), "case {index}");
+        assert!(diagnostics.len() <= super::findings::FINDINGS_MAX + 1, "case {index}");
+    }
+}
+
+/// A thousand services that each earn a warning are a valid spec, and warnings hide no error.
+#[test]
+fn warnings_fill_no_list_of_errors() {
+    let mut findings = super::findings::Findings::new("spec.yaml", b"a: 1\n", None);
+    for index in 0..3 * super::findings::FINDINGS_MAX {
+        let (code, part) = (super::codes::UNMANAGED_ROUTING, super::findings::Part::Key);
+        findings.at(Severity::Warning, code, "", part, format!("warning {index}"), None);
+    }
+    assert!(!findings.is_full());
+    let severities = |list: &[crate::model::Diagnostic]| {
+        (list.len(), list.iter().any(|d| d.severity == Severity::Error))
+    };
+    let count = super::findings::FINDINGS_MAX + 1;
+    findings.error(super::codes::NO_REGIONS, "", "an error", None);
+    assert_eq!(severities(&findings.finish()), (count, true));
+}
+
 static EXAMPLES: LazyLock<Vec<&str>> = LazyLock::new(|| vec![SHOP, LEGACY, DOCKER, super::STARTER]);
 
 /// What must hold of whatever is loaded.

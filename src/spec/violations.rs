@@ -59,6 +59,9 @@ fn report(part: Document<'_>, error: &ValidationError<'_>, findings: &mut Findin
         Violated::AdditionalProperties { unexpected }
         | Violated::UnevaluatedProperties { unexpected } => {
             for key in unexpected {
+                if findings.is_full() {
+                    return;
+                }
                 unknown_key(part, error, pointer, key, findings);
             }
         }
@@ -217,6 +220,9 @@ fn union(
     }
     if let Some((_, branch)) = best {
         for inner in branch {
+            if findings.is_full() {
+                return;
+            }
             report(part, inner, findings);
         }
         return;
