@@ -21,7 +21,7 @@ fn the_starter_and_the_complete_example_load() {
     assert_eq!(diagnostics, []);
     let mut config = config.unwrap();
     config.resolve_paths(Path::new("/etc/tidegate"));
-    assert_eq!(config.repository.url, "/etc/tidegate/./spec.git");
+    assert_eq!(config.repository.url, "/etc/tidegate/spec.git");
     let host = config.providers.values().next().unwrap();
     assert!(
         matches!(host, ProviderConfig::Process(p) if p.dir == "/etc/tidegate/./tidegate-state/host")
