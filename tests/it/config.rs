@@ -24,7 +24,7 @@ fn the_starter_and_the_complete_example_load() {
     assert_eq!(config.repository.url, "/etc/tidegate/spec.git");
     let host = config.providers.values().next().unwrap();
     assert!(
-        matches!(host, ProviderConfig::Process(p) if p.dir == "/etc/tidegate/./tidegate-state/host")
+        matches!(host, ProviderConfig::Process(p) if p.dir == "/etc/tidegate/tidegate-state/host")
     );
 
     let text = std::fs::read(examples().join("shop/tidegate.yaml")).unwrap();
