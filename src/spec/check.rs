@@ -1,6 +1,7 @@
 //! What a service means, as far as the spec alone tells.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -8,7 +9,9 @@ use super::findings::Findings;
 use super::load::{Known, Place, WHOLE};
 use super::suggest::{COMPARED_MAX, help_of};
 use super::{codes, convert, policy, raw};
-use crate::model::{Bounds, Count, Region, Service, Severity, Strategy};
+use crate::model::{
+    Bounds, Count, Region, Service, Severity, Strategy, format_duration, parse_duration,
+};
 
 pub(super) fn service(
     raw: &raw::Service,
@@ -23,6 +26,7 @@ pub(super) fn service(
     if let Some(template) = &raw.template {
         ports(template, place, findings);
         health(template, place, findings);
+        durations(template, place, findings);
     }
     if service.scale.strategy == Strategy::Local {
         fixed_ports(raw, service, place, findings);
@@ -193,6 +197,56 @@ fn health(template: &raw::Template, place: &Place, findings: &mut Findings<'_>) 
             "`health` names no port, and the template has none".to_owned(),
             Some("add `ports`, or `port` to the probe".to_owned()),
         );
+    }
+}
+
+/// The longest time that a template may name besides that of one probe: whoever waits longer has forgotten it.
+const TIME_MAX: Duration = Duration::from_secs(3600);
+/// The longest time one probe may take: a replica that needs longer serves nobody.
+const PROBE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// The shortest time one probe may take: without any, none succeeds.
+const PROBE_TIMEOUT_LEAST: Duration = Duration::from_millis(1);
+/// The shortest time between two probes: more often is an attack on one's own replicas.
+const PROBE_INTERVAL_LEAST: Duration = Duration::from_millis(100);
+
+fn durations(template: &raw::Template, place: &Place, findings: &mut Findings<'_>) {
+    let health = template.health.as_ref();
+    let limits = [
+        ("drain", "/drain", template.drain.as_ref(), Duration::ZERO, TIME_MAX),
+        (
+            "interval",
+            "/health/interval",
+            health.and_then(|health| health.interval.as_ref()),
+            PROBE_INTERVAL_LEAST,
+            TIME_MAX,
+        ),
+        (
+            "timeout",
+            "/health/timeout",
+            health.and_then(|health| health.timeout.as_ref()),
+            PROBE_TIMEOUT_LEAST,
+            PROBE_TIMEOUT_MAX,
+        ),
+        (
+            "startPeriod",
+            "/health/startPeriod",
+            health.and_then(|health| health.start_period.as_ref()),
+            Duration::ZERO,
+            TIME_MAX,
+        ),
+    ];
+    for (key, at, text, least, most) in limits {
+        let Some(text) = text else { continue };
+        let Ok(duration) = parse_duration(&text.0) else { continue };
+        let limit = if duration < least {
+            format!("it must be at least {}", format_duration(least))
+        } else if duration > most {
+            format!("it may be at most {}", format_duration(most))
+        } else {
+            continue;
+        };
+        let message = format!("`{key}` is `{}`; {limit}", text.0);
+        findings.error(codes::OUT_OF_RANGE, &place.at(&format!("/template{at}")), message, None);
     }
 }
 

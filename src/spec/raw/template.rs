@@ -29,7 +29,7 @@ pub(crate) struct Template {
     pub(crate) resources: Option<Resources>,
     /// How to tell that a replica serves. Default: a replica that runs is ready.
     pub(crate) health: Option<Health>,
-    /// Time between the request to stop and the kill. Default: `30s`.
+    /// Time between the request to stop and the kill, at most `1h`. Default: `30s`.
     pub(crate) drain: Option<DurationText>,
 }
 
@@ -136,14 +136,14 @@ pub(crate) struct Health {
     pub(crate) http: Option<HttpProbe>,
     /// A TCP connection is accepted.
     pub(crate) tcp: Option<TcpProbe>,
-    /// Time between two probes. Default: `5s`.
+    /// Time between two probes, `100ms` to `1h`. Default: `5s`.
     pub(crate) interval: Option<DurationText>,
-    /// Time one probe may take. Default: `2s`.
+    /// Time one probe may take, `1ms` to `1m`. Default: `2s`.
     pub(crate) timeout: Option<DurationText>,
     /// Failures in a row that make a replica unhealthy. Default: 3.
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) failures: Option<u32>,
-    /// Time after a start during which failures do not count. Default: `30s`.
+    /// Time after a start during which failures do not count, at most `1h`. Default: `30s`.
     pub(crate) start_period: Option<DurationText>,
 }
 
