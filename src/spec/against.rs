@@ -27,6 +27,9 @@ pub(super) fn service(
     {
         against.regions(&provider, about);
         against.template(&provider, about);
+        if about.shares_host_ports {
+            against.probed_port();
+        }
         if about.shares_host_ports && service.scale.strategy == Strategy::Infra {
             against.fixed_ports(service, about);
         }
@@ -155,6 +158,32 @@ impl Against<'_, '_, '_> {
             };
             fixed_port(self.place, index, key, number, region, self.findings);
         }
+    }
+
+    /// Where replicas share one host's ports, a port that is not of the template is another service's.
+    fn probed_port(&mut self) {
+        let Some(template) = &self.raw.template else { return };
+        let health = template.health.as_ref();
+        let (at, port) = match health.map(|health| (&health.http, &health.tcp)) {
+            Some((Some(http), _)) => ("/template/health/http/port", http.port),
+            Some((None, Some(tcp))) => ("/template/health/tcp/port", tcp.port),
+            Some((None, None)) | None => return,
+        };
+        let Some(port) = port else { return };
+        let declared = template.ports.as_deref().unwrap_or_default();
+        if declared.iter().any(|declared| declared.container_port == port) {
+            return;
+        }
+        let listed: Vec<String> =
+            declared.iter().map(|declared| declared.container_port.to_string()).collect();
+        let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+        let help = list_of(&listed, "name one of the template's, or leave `port` out; they are")
+            .unwrap_or_else(|| "add it to the template's `ports`, or leave `port` out".to_owned());
+        let message = format!(
+            "the probe asks port {port}, which is not one of the template's: on a shared host it \
+             would be another service's"
+        );
+        self.error(codes::UNKNOWN_PORT, at, message, help);
     }
 
     fn cost(&mut self, provider: &ProviderName, service: &Service) {

@@ -91,6 +91,8 @@ codes! {
     MISSING_TEMPLATE_KEY = "missing-template-key";
     /// The provider does not use this template key.
     IGNORED_TEMPLATE_KEY = "ignored-template-key";
+    /// A health probe asks a port that the template does not declare, on a host that replicas share.
+    UNKNOWN_PORT = "unknown-port";
     /// The controller's configuration has no secret of this name.
     UNKNOWN_SECRET = "unknown-secret";
     /// The minimum alone costs more than the cap.
