@@ -13,6 +13,9 @@ use crate::model::{Code, Diagnostic, Position, Severity};
 /// a hostile file can cause.
 pub(crate) const FINDINGS_MAX: usize = 1_000;
 
+/// Characters of a message or a help line: twice the longest of our own words, whatever a file adds to them.
+const TEXT_CHARS_MAX: usize = 400;
+
 /// One finding, with its place as a byte span.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
@@ -77,10 +80,12 @@ impl<'a> Findings<'a> {
         }
     }
 
-    pub(crate) fn push(&mut self, finding: Finding) {
+    pub(crate) fn push(&mut self, mut finding: Finding) {
         if !self.takes(finding.severity) {
             return;
         }
+        finding.message = cut(finding.message);
+        finding.help = finding.help.map(cut);
         self.errors += usize::from(finding.severity == Severity::Error);
         self.list.push(finding);
     }
@@ -158,6 +163,16 @@ impl<'a> Findings<'a> {
         }
         out
     }
+}
+
+/// A text with its end cut off where it is too long to be read.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// Where to point for a value: at the key of a block that spans lines, else at the value.

@@ -196,6 +196,23 @@ fn very_many_mistakes_cost_no_more_than_a_thousand() {
     }
 }
 
+/// What a file says is not repeated at length: neither a value, nor a key, nor a name.
+#[test]
+fn long_texts_make_no_long_messages() {
+    let long = "ü".repeat(100_000);
+    let text = format!(
+        "services:\n  - {{id: web, {long}: 1, scale: {{cooldown: \"{long}\", policy: {long}, \
+         regions: [{{name: iad, desired: 1}}]}}, template: {{resources: {{cpu: \"{long}\"}}}}}}\n"
+    );
+    let Loaded { diagnostics, .. } = load(&sources(text), None);
+    assert!(diagnostics.len() >= 3);
+    for diagnostic in diagnostics {
+        let help = diagnostic.help.unwrap_or_default();
+        assert!(diagnostic.message.chars().count() <= 401, "{}", diagnostic.code);
+        assert!(help.chars().count() <= 401, "{}", diagnostic.code);
+    }
+}
+
 /// A thousand services that each earn a warning are a valid spec, and warnings hide no error.
 #[test]
 fn warnings_fill_no_list_of_errors() {
