@@ -16,6 +16,9 @@ pub(crate) const FINDINGS_MAX: usize = 1_000;
 /// Characters of a message or a help line: twice the longest of our own words, whatever a file adds to them.
 const TEXT_CHARS_MAX: usize = 400;
 
+/// Bytes of a number that messages quote as it is written; longer ones are quoted as they are understood.
+const WRITTEN_BYTES_MAX: usize = 40;
+
 /// One finding, with its place as a byte span.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
@@ -65,6 +68,17 @@ impl<'a> Findings<'a> {
 
     pub(crate) fn len(&self) -> usize {
         self.list.len()
+    }
+
+    /// How the number or truth value at a JSON pointer is written in the file: `1.10`, where the value is 1.1.
+    pub(crate) fn written(&self, pointer: &str) -> Option<&'a str> {
+        let node = self.root?.find(pointer).node;
+        if !matches!(node.kind, Kind::Bool(_) | Kind::Number(_)) {
+            return None;
+        }
+        let text = std::str::from_utf8(self.bytes.get(node.span.start..node.span.end)?).ok()?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-');
+        (text.len() <= WRITTEN_BYTES_MAX && text.bytes().all(plain)).then_some(text)
     }
 
     /// Adds what is wrong with the text itself.

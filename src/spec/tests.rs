@@ -176,8 +176,8 @@ fn very_many_mistakes_cost_no_more_than_a_thousand() {
             text
         })
     };
-    let keys = many(120_000, &|index| format!("k{index}: 1\n"));
-    let variables = many(60_000, &|index| format!("V{index}: {{secretRef: x}}, "));
+    let keys = many(60_000, &|index| format!("k{index}: 1\n"));
+    let variables = many(30_000, &|index| format!("V{index}: {{secretRef: x}}, "));
     let signals = many(20_000, &|index| format!("signal-number-{index}: {{metric: a}}, "));
     let targets = many(20_000, &|index| format!("{{signal: single-{index}, average: 1}}, "));
     let services = many(20_000, &|index| format!("- {{id: s{index}, nmae: x}}\n"));
@@ -210,6 +210,22 @@ fn long_texts_make_no_long_messages() {
         let help = diagnostic.help.unwrap_or_default();
         assert!(diagnostic.message.chars().count() <= 401, "{}", diagnostic.code);
         assert!(help.chars().count() <= 401, "{}", diagnostic.code);
+    }
+}
+
+/// A version or a mode is quoted as it was written, and not as the number that it was read as.
+#[test]
+fn advice_to_quote_a_value_keeps_what_was_written() {
+    for written in ["1.10", "0777", "1e3", "0x1F", "True", "5"] {
+        let text = format!(
+            "services:\n  - id: web\n    scale: {{regions: [{{name: iad, desired: 1}}]}}\n    \
+             template: {{image: a, env: {{V: {written}}}}}\n"
+        );
+        let Loaded { diagnostics, .. } = load(&sources(text), None);
+        let [diagnostic] = diagnostics.as_slice() else { panic!("{diagnostics:?}") };
+        assert!(diagnostic.message.ends_with(&format!("found `{written}`")), "{diagnostic:?}");
+        let help = format!("write it in quotes: \"{written}\"");
+        assert_eq!(diagnostic.help.as_deref(), Some(help.as_str()));
     }
 }
 

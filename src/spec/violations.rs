@@ -78,7 +78,7 @@ fn report(part: Document<'_>, error: &ValidationError<'_>, findings: &mut Findin
             findings.error(format.code, pointer, message, None);
         }
         kind => {
-            let (code, message, help) = describe(part, error, kind);
+            let (code, message, help) = describe(part, error, kind, findings);
             findings.error(code, pointer, message, help);
         }
     }
@@ -156,7 +156,7 @@ fn property_name(
     }
     let key = inner.instance().as_str().unwrap_or_default().to_owned();
     let at = format!("{}/{}", part.pointer(error), escape(&key));
-    let (code, message, help) = describe(part, inner, inner.kind());
+    let (code, message, help) = describe(part, inner, inner.kind(), findings);
     findings.at(Severity::Error, code, &at, Part::Key, message, help);
 }
 
@@ -237,7 +237,7 @@ fn union(
         return;
     }
     if !constants.is_empty() && error.instance().is_string() {
-        let (code, message, help) = not_one_of(part, error, &constants);
+        let (code, message, help) = not_one_of(part, error, &constants, findings);
         findings.error(code, pointer, message, help);
         return;
     }
@@ -245,7 +245,7 @@ fn union(
         types.push("text".to_owned());
     }
     types.dedup();
-    let (code, message, help) = wrong_type(part, error, &types.join(" or "));
+    let (code, message, help) = wrong_type(part, error, &types.join(" or "), findings);
     findings.error(code, pointer, message, help);
 }
 

@@ -5,6 +5,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind as Violated};
 use serde_json::Value;
 
 use super::codes;
+use super::findings::Findings;
 use super::suggest::{help_of, list_of};
 use super::violations::{Document, schema_of};
 use crate::model::Code;
@@ -14,17 +15,23 @@ pub(super) const VALUES: &str = "the values are";
 
 pub(super) type Said = (Code, String, Option<String>);
 
-pub(super) fn describe(part: Document<'_>, error: &ValidationError<'_>, kind: &Violated) -> Said {
+pub(super) fn describe(
+    part: Document<'_>,
+    error: &ValidationError<'_>,
+    kind: &Violated,
+    findings: &Findings<'_>,
+) -> Said {
     let name = place(&part.pointer(error));
     let range = |text: String| (codes::OUT_OF_RANGE, format!("{name} {text}"), None);
     let instance = shown(error.instance());
     match kind {
-        Violated::Type { kind } => wrong_type(part, error, &type_word(kind)),
+        Violated::Type { kind } => wrong_type(part, error, &type_word(kind), findings),
         Violated::Enum { options } => {
-            not_one_of(part, error, options.as_array().map(Vec::as_slice).unwrap_or_default())
+            let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
+            not_one_of(part, error, options, findings)
         }
         Violated::Constant { expected_value } => {
-            not_one_of(part, error, std::slice::from_ref(expected_value.as_ref()))
+            not_one_of(part, error, std::slice::from_ref(expected_value.as_ref()), findings)
         }
         Violated::Format { format } => {
             let known = part.checker.formats.iter().find(|known| known.name == format);
@@ -60,12 +67,24 @@ pub(super) fn describe(part: Document<'_>, error: &ValidationError<'_>, kind: &V
     }
 }
 
-pub(super) fn wrong_type(part: Document<'_>, error: &ValidationError<'_>, expected: &str) -> Said {
+pub(super) fn wrong_type(
+    part: Document<'_>,
+    error: &ValidationError<'_>,
+    expected: &str,
+    findings: &Findings<'_>,
+) -> Said {
     let instance = error.instance();
-    let name = place(&part.pointer(error));
+    let pointer = part.pointer(error);
+    let name = place(&pointer);
+    // `1.10` and `0777` mean other texts than the numbers that they are read as.
+    let written = || {
+        findings
+            .written(&pointer)
+            .map_or_else(|| instance.to_string(), |written| written.to_owned())
+    };
     let found = match instance.as_ref() {
         Value::Null => "nothing".to_owned(),
-        Value::Bool(_) | Value::Number(_) => shown(instance),
+        Value::Bool(_) | Value::Number(_) => format!("`{}`", written()),
         Value::String(_) => format!("the text {}", shown(instance)),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a mapping".to_owned(),
@@ -74,7 +93,7 @@ pub(super) fn wrong_type(part: Document<'_>, error: &ValidationError<'_>, expect
     let help = match instance.as_ref() {
         Value::Null => Some("give it a value, or remove the key".to_owned()),
         Value::Bool(_) | Value::Number(_) if wants_text => {
-            Some(format!("write it in quotes: \"{instance}\""))
+            Some(format!("write it in quotes: \"{}\"", written()))
         }
         Value::String(text) if text.parse::<f64>().is_ok() && !wants_text => {
             Some("write it without quotes".to_owned())
@@ -89,11 +108,12 @@ pub(super) fn not_one_of(
     part: Document<'_>,
     error: &ValidationError<'_>,
     options: &[Value],
+    findings: &Findings<'_>,
 ) -> Said {
     let name = place(&part.pointer(error));
     let texts: Vec<&str> = options.iter().filter_map(Value::as_str).collect();
     if !error.instance().is_string() && !texts.is_empty() {
-        let (code, message, help) = wrong_type(part, error, "text");
+        let (code, message, help) = wrong_type(part, error, "text", findings);
         let listed = list_of(&texts, VALUES);
         return (code, message, help.or(listed));
     }
