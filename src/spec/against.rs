@@ -177,7 +177,7 @@ impl Against<'_, '_, '_> {
         let listed: Vec<String> =
             declared.iter().map(|declared| declared.container_port.to_string()).collect();
         let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
-        let help = list_of(&listed, "name one of the template's, or leave `port` out; they are")
+        let help = list_of(&listed, "leave `port` out, or name one of")
             .unwrap_or_else(|| "add it to the template's `ports`, or leave `port` out".to_owned());
         let message = format!(
             "the probe asks port {port}, which is not one of the template's: on a shared host it \
