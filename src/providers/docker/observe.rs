@@ -2,12 +2,14 @@
 //! replica that has a health check and is due.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum as State, ContainerSummary,
     ContainerSummaryStateEnum as Listed,
 };
 use futures_util::{StreamExt as _, stream};
+use tokio::time::Instant;
 
 use super::errors::Failure;
 use super::facts::{self, Facts, Memory, Run};
@@ -124,15 +126,17 @@ impl DockerProvider {
 
     async fn phase_of_running(&self, ctx: &Ctx, row: &Row, memory: &mut Memory) -> Phase {
         let Some(label) = &row.labelled.health else { return Phase::Ready };
-        if !memory.health.is_due(label, ctx.now) {
-            return memory.health.phase(label, None);
+        if memory.health.is_due(label, Instant::now()) {
+            let result = match &row.probe_address {
+                Some(address) => health::probe(&self.http, label, address).await,
+                None => Err(format!("port {} is not published", label.port)),
+            };
+            let age = memory.facts.started_at.map_or(Duration::MAX, |started_at| {
+                Duration::try_from(ctx.now.duration_since(started_at)).unwrap_or_default()
+            });
+            memory.health.learn(result, label, age, Instant::now());
         }
-        let result = match &row.probe_address {
-            Some(address) => health::probe(&self.http, label, address).await,
-            None => Err(format!("port {} is not published", label.port)),
-        };
-        memory.health.learn(&result, label, memory.facts.started_at, ctx.now);
-        memory.health.phase(label, Some(&result))
+        memory.health.phase(label)
     }
 }
 
