@@ -162,10 +162,7 @@ impl DockerProvider {
 
     async fn fetch(&self, host: &Host, image: &str) -> Result<(), ProviderError> {
         let login: Option<&Login> = self.logins.get(pull::registry_of(image));
-        let password: Vec<&Secret> = login.iter().map(|login| &login.password).collect();
-        pull::pull(host, image, login)
-            .await
-            .map_err(|failure| failure.into_error(&format!("pull image {image}"), &password))
+        pull::pull(host, image, login).await
     }
 
     async fn find(

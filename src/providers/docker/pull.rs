@@ -13,10 +13,14 @@ use futures_util::StreamExt as _;
 use super::errors::Failure;
 use super::host::Host;
 use crate::model::Secret;
+use crate::providers::ProviderError;
 
 /// Time without a word from the daemon after which a pull is given up. It reports progress several times
 /// a second while data flows, and is silent while it unpacks a large layer.
 const STALL_LIMIT: Duration = Duration::from_secs(120);
+/// Time for a whole pull. With the other requests of a create it stays below the time that a call has, so
+/// that what happened is told here.
+const PULL_LIMIT: Duration = Duration::from_secs(12 * 60);
 /// Bytes between two progress events: every few seconds on a usual line, and a few dozen events for the
 /// largest images.
 const PROGRESS_BYTES: i64 = 32 * 1024 * 1024;
@@ -31,7 +35,32 @@ pub(super) struct Login {
 }
 
 /// Pulls an image, telling about it through `tracing`.
-pub(super) async fn pull(host: &Host, image: &str, login: Option<&Login>) -> Result<(), Failure> {
+pub(super) async fn pull(
+    host: &Host,
+    image: &str,
+    login: Option<&Login>,
+) -> Result<(), ProviderError> {
+    tokio::time::timeout(PULL_LIMIT, pull_to_the_end(host, image, login))
+        .await
+        .unwrap_or(Err(Failure::Timeout(PULL_LIMIT)))
+        .map_err(|failure| error_of(failure, image, login))
+}
+
+/// The error of a pull. One that ran out of time ends the call: attempts one after another would hold up
+/// everything else for over an hour.
+fn error_of(failure: Failure, image: &str, login: Option<&Login>) -> ProviderError {
+    let password: Vec<&Secret> = login.iter().map(|login| &login.password).collect();
+    let out_of_time = matches!(failure, Failure::Timeout(_));
+    let error = failure.into_error(&format!("pull image {image}"), &password);
+    if out_of_time {
+        let message =
+            format!("{}; it is tried again in the next cycle, or pull it by hand", error.message);
+        return ProviderError::give_up(error.kind, message);
+    }
+    error
+}
+
+async fn pull_to_the_end(host: &Host, image: &str, login: Option<&Login>) -> Result<(), Failure> {
     let client = host.client().await?.with_timeout(STALL_LIMIT);
     let (name, tag) = split_reference(image);
     let options = CreateImageOptionsBuilder::new().from_image(name).tag(tag).build();
@@ -119,6 +148,20 @@ pub(super) fn registry_of(image: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{FailureKind, Next};
+
+    #[test]
+    fn a_pull_that_takes_too_long_ends_the_call_and_one_that_broke_is_repeated() {
+        let error = error_of(Failure::Timeout(PULL_LIMIT), "web:1", None);
+        assert_eq!((error.kind, error.next), (FailureKind::Timeout, Next::GiveUp));
+        assert_eq!(
+            error.message,
+            "pull image web:1: no answer within 720 s; it is tried again in the next cycle, or \
+             pull it by hand"
+        );
+        let error = error_of(Failure::Unreachable("broken pipe".to_owned()), "web:1", None);
+        assert_eq!(error.next, Next::Retry { after: None });
+    }
 
     #[test]
     fn reads_references_as_the_daemon_does() {
