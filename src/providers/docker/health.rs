@@ -100,13 +100,15 @@ pub(super) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-/// Makes one probe of `address` (`host:port`); the error is a sentence fragment.
+/// Makes one probe of `address` (`host:port`), within the label's time and `at_most` this; the error is a
+/// sentence fragment.
 pub(super) async fn probe(
     client: &reqwest::Client,
     label: &HealthLabel,
     address: &str,
+    at_most: Duration,
 ) -> Result<(), String> {
-    let limit = Duration::from_millis(label.timeout_ms);
+    let limit = Duration::from_millis(label.timeout_ms).min(at_most);
     let what = match &label.path {
         Some(path) => format!("GET http://{address}{path}"),
         None => format!("connection to {address}"),
@@ -198,6 +200,18 @@ mod tests {
         assert_eq!(judged_at(&mut memory, &slow, begun, 100), 109);
         let never = HealthLabel { interval_ms: u64::MAX, ..slow };
         memory.learn(refused(), &never, Duration::ZERO, begun + Duration::from_secs(200));
+    }
+
+    #[tokio::test]
+    async fn a_silent_service_is_waited_for_no_longer_than_an_observation_lasts() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let label = HealthLabel { path: Some("/healthz".to_owned()), timeout_ms: 60_000, ..LABEL };
+        let client = http_client().unwrap();
+        let begun = Instant::now();
+        let result = probe(&client, &label, &address, Duration::from_millis(50)).await;
+        assert_eq!(result, Err(format!("GET http://{address}/healthz: no answer within 50 ms")));
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
 
     #[test]

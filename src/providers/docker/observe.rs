@@ -17,13 +17,20 @@ use super::host::Host;
 use super::labels::{self, Labelled};
 use super::request::HOST_NETWORK;
 use super::{DockerProvider, health};
-use crate::model::{Exit, Phase, Region, Replica};
+use crate::model::{Exit, FailureKind, Phase, Region, Replica};
 use crate::providers::{Ctx, ProviderError};
 
 /// Inspections that run at once against one daemon, which answers each in about a millisecond.
 const INSPECT_CONCURRENCY: usize = 8;
 /// Probes that run at once: each waits for a service and costs the controller a socket.
 const PROBE_CONCURRENCY: usize = 64;
+
+/// Time for the list and the inspections of one observation. A daemon answers both in milliseconds, under
+/// load in seconds; whoever waits longer holds up the regions that answer.
+const READ_LIMIT: Duration = Duration::from_secs(15);
+/// Time for a whole observation, and so for its probes what the reads leave: one silent service must not
+/// hold up all others.
+const OBSERVE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A container of ours as the list has it.
 struct Row {
@@ -43,6 +50,36 @@ impl DockerProvider {
         region: &Region,
         host: &Host,
     ) -> Result<Vec<Replica>, ProviderError> {
+        let probes_end = Instant::now() + OBSERVE_LIMIT;
+        let looked_at = tokio::time::timeout(READ_LIMIT, self.read(ctx, region, host))
+            .await
+            .map_err(|_| {
+                ProviderError::retry(
+                    FailureKind::Timeout,
+                    format!(
+                        "list containers in region {region}: no answer within {} s",
+                        READ_LIMIT.as_secs()
+                    ),
+                )
+            })??;
+        let mut seen: Vec<(Row, Memory, Phase)> = stream::iter(looked_at)
+            .map(|(row, memory)| self.with_phase(ctx, row, memory, probes_end))
+            .buffer_unordered(PROBE_CONCURRENCY)
+            .collect()
+            .await;
+        seen.sort_by(|(a, _, _), (b, _, _)| a.labelled.key.cmp(&b.labelled.key));
+        let memory = seen.iter().map(|(row, memory, _)| (row.id.clone(), memory.clone())).collect();
+        self.remember(region, memory);
+        Ok(seen.into_iter().map(|(row, memory, phase)| replica(row, memory.facts, phase)).collect())
+    }
+
+    /// The list, and an inspection of each container of which not enough is known.
+    async fn read(
+        &self,
+        ctx: &Ctx,
+        region: &Region,
+        host: &Host,
+    ) -> Result<Vec<(Row, Memory)>, ProviderError> {
         let doing = || format!("list containers in region {region}");
         let filter = vec![
             format!("{}={}", labels::OWNER, ctx.owner),
@@ -55,23 +92,15 @@ impl DockerProvider {
             .filter_map(|container| self.row(ctx, region, host, container))
             .collect();
         let before = self.remembered(region);
-        let looked_at: Vec<Option<(Row, Memory)>> = stream::iter(rows)
+        let looked_at = stream::iter(rows)
             .map(|row| look_at(host, before.get(&row.id).cloned(), row))
             .buffer_unordered(INSPECT_CONCURRENCY)
             .collect::<Vec<Result<_, Failure>>>()
             .await
             .into_iter()
-            .collect::<Result<_, _>>()
+            .collect::<Result<Vec<Option<(Row, Memory)>>, _>>()
             .map_err(|f| f.into_error(&format!("inspect containers in region {region}"), &[]))?;
-        let mut seen: Vec<(Row, Memory, Phase)> = stream::iter(looked_at.into_iter().flatten())
-            .map(|(row, memory)| self.with_phase(ctx, row, memory))
-            .buffer_unordered(PROBE_CONCURRENCY)
-            .collect()
-            .await;
-        seen.sort_by(|(a, _, _), (b, _, _)| a.labelled.key.cmp(&b.labelled.key));
-        let memory = seen.iter().map(|(row, memory, _)| (row.id.clone(), memory.clone())).collect();
-        self.remember(region, memory);
-        Ok(seen.into_iter().map(|(row, memory, phase)| replica(row, memory.facts, phase)).collect())
+        Ok(looked_at.into_iter().flatten().collect())
     }
 
     fn row(
@@ -110,10 +139,16 @@ impl DockerProvider {
         })
     }
 
-    async fn with_phase(&self, ctx: &Ctx, row: Row, mut memory: Memory) -> (Row, Memory, Phase) {
+    async fn with_phase(
+        &self,
+        ctx: &Ctx,
+        row: Row,
+        mut memory: Memory,
+        probes_end: Instant,
+    ) -> (Row, Memory, Phase) {
         let phase = match row.state {
             _ if self.is_draining(&row.id) => Phase::Draining,
-            State::RUNNING => self.phase_of_running(ctx, &row, &mut memory).await,
+            State::RUNNING => self.phase_of_running(ctx, &row, &mut memory, probes_end).await,
             State::PAUSED => Phase::Unhealthy { why: "the container is paused".to_owned() },
             State::RESTARTING => {
                 Phase::BackOff { until: facts::back_off_until(&memory.facts, ctx.now) }
@@ -124,11 +159,19 @@ impl DockerProvider {
         (row, memory, phase)
     }
 
-    async fn phase_of_running(&self, ctx: &Ctx, row: &Row, memory: &mut Memory) -> Phase {
+    async fn phase_of_running(
+        &self,
+        ctx: &Ctx,
+        row: &Row,
+        memory: &mut Memory,
+        probes_end: Instant,
+    ) -> Phase {
         let Some(label) = &row.labelled.health else { return Phase::Ready };
-        if memory.health.is_due(label, Instant::now()) {
+        let now = Instant::now();
+        // One whose turn does not come in time says nothing about its service: it stays as it was.
+        if now < probes_end && memory.health.is_due(label, now) {
             let result = match &row.probe_address {
-                Some(address) => health::probe(&self.http, label, address).await,
+                Some(address) => health::probe(&self.http, label, address, probes_end - now).await,
                 None => Err(format!("port {} is not published", label.port)),
             };
             let age = memory.facts.started_at.map_or(Duration::MAX, |started_at| {

@@ -137,6 +137,21 @@ async fn an_observation_broken_halfway_is_an_error_and_not_a_partial_list() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_does_not_answer_ends_an_observation_and_not_the_cycle() {
+    let world = World::new().await;
+    let proxy = FaultProxy::start(world.dockerd.socket());
+    let provider = provider(&containers::config(&proxy.host));
+    let region = containers::region();
+    provider.observe(&world.ctx(), &region).await.unwrap();
+    proxy.delay_matching(|request| request.ends_with("/json"), Duration::from_secs(3600));
+    // Nothing else happens, so that time jumps to the first limit there is.
+    tokio::time::pause();
+    let error = provider.observe(&world.ctx(), &region).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Timeout);
+    assert_eq!(error.message, "list containers in region iad: no answer within 15 s");
+}
+
+#[tokio::test]
 async fn a_daemon_that_went_away_and_came_back_is_found_again() {
     let mut dockerd = Dockerd::private(&[]).await;
     let provider = provider(&containers::config(&dockerd.host));
