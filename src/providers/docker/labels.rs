@@ -33,9 +33,9 @@ pub(super) const TEMPLATE: &str = "dev.tidegate.template";
 pub(super) const SPEC_COMMIT: &str = "dev.tidegate.spec-commit";
 /// The drain time it was made with, for people: destroying brings its own.
 pub(super) const DRAIN: &str = "dev.tidegate.drain";
-/// The container port that is the replica's address.
+/// The container port that is the replica's address; empty without one.
 pub(super) const PORT: &str = "dev.tidegate.port";
-/// How to tell that it serves, as JSON: observing has no template at hand.
+/// How to tell that it serves, as JSON: observing has no template at hand. Empty without a health check.
 pub(super) const HEALTH: &str = "dev.tidegate.health";
 
 /// Hexadecimal digits of the identity's hash in a name. With the readable part equal, 32 bits are plenty.
@@ -63,7 +63,10 @@ pub(super) fn of_launch(
     port: Option<u16>,
 ) -> HashMap<String, String> {
     let ReplicaKey { target, provider, ordinal } = &launch.key;
-    let mut labels = HashMap::from([
+    let health = health.and_then(|health| serde_json::to_string(health).ok());
+    // Every label is set, also to nothing: an image that was committed from one of our containers has
+    // them all, and what is not set here would be taken from there.
+    HashMap::from([
         (OWNER.to_owned(), owner.to_string()),
         (PROVIDER.to_owned(), provider.to_string()),
         (SERVICE.to_owned(), target.service.to_string()),
@@ -72,14 +75,9 @@ pub(super) fn of_launch(
         (TEMPLATE.to_owned(), launch.template_hash.to_string()),
         (SPEC_COMMIT.to_owned(), launch.spec_commit.to_string()),
         (DRAIN.to_owned(), format_duration(launch.template.drain)),
-    ]);
-    if let Some(port) = port {
-        labels.insert(PORT.to_owned(), port.to_string());
-    }
-    if let Some(json) = health.and_then(|health| serde_json::to_string(health).ok()) {
-        labels.insert(HEALTH.to_owned(), json);
-    }
-    labels
+        (PORT.to_owned(), port.map(|port| port.to_string()).unwrap_or_default()),
+        (HEALTH.to_owned(), health.unwrap_or_default()),
+    ])
 }
 
 /// What a container's labels say.
@@ -174,7 +172,10 @@ impl HealthLabel {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::model::{Resources, Template};
 
     fn key(service: &str, region: &str, provider: &str) -> ReplicaKey {
         ReplicaKey {
@@ -185,6 +186,35 @@ mod tests {
             provider: ProviderName::try_from(provider).unwrap(),
             ordinal: Ordinal(0),
         }
+    }
+
+    #[test]
+    fn what_a_launch_does_not_have_hides_what_its_image_was_labelled_with() {
+        let launch = Launch {
+            key: key("web", "iad", "edge"),
+            template: Template {
+                image: Some("committed-from-one-of-ours".to_owned()),
+                command: Vec::new(),
+                env: BTreeMap::new(),
+                ports: Vec::new(),
+                resources: Resources::default(),
+                health: None,
+                drain: Duration::from_secs(300),
+            },
+            env: Vec::new(),
+            template_hash: TemplateHash::from("0123456789ab"),
+            spec_commit: CommitId::try_from("0123456789012345678901234567890123456789").unwrap(),
+        };
+        let owner = OwnerId::try_from("acme").unwrap();
+        let mut labels = HashMap::from([
+            (PORT.to_owned(), "80".to_owned()),
+            (HEALTH.to_owned(), "{\"port\":80}".to_owned()),
+        ]);
+        labels.extend(of_launch(&owner, &launch, None, None));
+        let ReplicaKey { target, provider, .. } = &launch.key;
+        let names = [container_name(&owner, &launch.key)];
+        let labelled = read(&labels, &names, &owner, provider, &target.region).unwrap();
+        assert_eq!((labelled.port, labelled.health), (None, None));
     }
 
     #[test]
