@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::layout::{LOCK_FILE, Layout, RECORD_FILE, STATE_FILE, WORK_FOLDER};
 use super::record::{FileError, Record};
+use super::text;
 
 /// Time to wait for the provider-wide lock: thousands of times what its holders need.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -134,12 +135,21 @@ impl Layout {
         Ok(())
     }
 
-    /// Removes what was taken out of sight, also what a killed controller left there.
-    pub(super) fn empty_outgoing(&self) -> Result<(), FolderError> {
-        for (_, path) in sub_folders(&self.outgoing())? {
-            remove_whole(&path)?;
+    /// Removes what was taken out of sight, also what a killed controller left there, as far as it can be
+    /// removed: its replicas are gone, and a file that is in the way fails nobody's call.
+    pub(super) fn empty_outgoing(&self) {
+        let folders = sub_folders(&self.outgoing()).unwrap_or_else(|error| {
+            tracing::warn!(error = %text::chain(&error), "cannot look for removed replicas' files");
+            Vec::new()
+        });
+        for (_, path) in folders {
+            if let Err(error) = remove_whole(&path) {
+                tracing::warn!(
+                    error = %text::chain(&error),
+                    "a removed replica's files stay behind; remove them by hand"
+                );
+            }
         }
-        Ok(())
     }
 }
 

@@ -44,7 +44,8 @@ pub(super) async fn destroy(
         let wide = host.layout.lock_wide()?;
         host.layout.take_out(&wide, &folder)?;
         drop((wide, lock));
-        host.layout.empty_outgoing()
+        host.layout.empty_outgoing();
+        Ok(())
     })
     .await?
     .map_err(|error| failure("remove its folder", &error))?;

@@ -410,6 +410,35 @@ async fn a_process_that_ignores_the_request_to_stop_is_killed_after_its_drain_ti
 }
 
 #[tokio::test]
+async fn files_that_cannot_be_removed_fail_no_destroy() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let world = World::new(21150, 10);
+    let web = shell(0, "exec sleep 1000");
+    world.create(&web).await.unwrap();
+    let kept = world.folder(&web).join("work/kept");
+    std::fs::create_dir(&kept).unwrap();
+    std::fs::write(kept.join("file"), "mine").unwrap();
+    let inside = std::fs::File::open(&kept).unwrap();
+    // Keeps out users; of root, an attribute asks the same where the file system knows it.
+    let chattr = |change: &str, path: &Path| {
+        let _not_everywhere = std::process::Command::new("chattr").arg(change).arg(path).output();
+    };
+    inside.set_permissions(std::fs::Permissions::from_mode(0o500)).unwrap();
+    chattr("+i", &kept);
+    let destroyed = world.destroy(&web).await;
+    let other = shell(1, "exec sleep 1000");
+    world.create(&other).await.unwrap();
+    let destroyed_other = world.destroy(&other).await;
+    for removed in std::fs::read_dir(world.dir.path().join("host/outgoing")).unwrap() {
+        chattr("-i", &removed.unwrap().path().join("work/kept"));
+    }
+    inside.set_permissions(std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!((destroyed, destroyed_other), (Ok(Applied::Done), Ok(Applied::Done)));
+    assert_eq!(world.observe().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn logs_cannot_fill_the_disk() {
     let world = World::new(21090, 10);
     let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exec sleep 1000";
