@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::folders::FolderError;
 use super::lock::{self, Attempt};
 use super::record::{State, StopOrder};
-use super::{Applied, Ctx, Host, ProviderError, blocking, failure, leftovers};
+use super::{Applied, Ctx, Host, ProviderError, blocking, failure, leftovers, text};
 use crate::model::{FailureKind, ReplicaKey};
 
 /// Time beyond the drain time that a supervisor has to kill the replica, write it down and end.
@@ -79,7 +79,11 @@ async fn take_over(folder: &Path, drain: Duration) -> Result<Option<std::fs::Fil
                 state.supervisor.signal(Signal::KILL)
             } else if asked.as_ref() != Some(&state.supervisor) {
                 let order = StopOrder { drain_ms: millis(drain) };
-                order.write(folder).map_err(|error| failure("order its stop", &error))?;
+                // Without it, as on a full disk, the supervisor goes by the drain time of its record.
+                if let Err(error) = order.write(folder) {
+                    let error = text::chain(&error);
+                    tracing::warn!(%error, "cannot tell a replica's drain time to its supervisor");
+                }
                 let signalled = state.supervisor.signal(Signal::TERM);
                 asked = Some(state.supervisor);
                 signalled

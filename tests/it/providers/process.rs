@@ -410,6 +410,17 @@ async fn a_process_that_ignores_the_request_to_stop_is_killed_after_its_drain_ti
 }
 
 #[tokio::test]
+async fn a_replica_is_stopped_also_where_nothing_can_be_written() {
+    let world = World::new(21160, 10);
+    let web = shell(0, "exec sleep 1000");
+    world.create(&web).await.unwrap();
+    // In the way of the order to stop, for root too.
+    std::fs::create_dir(world.folder(&web).join("stop.json")).unwrap();
+    assert_eq!(world.destroy(&web).await, Ok(Applied::Done));
+    assert_eq!(replica_processes(&world), 0);
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_removed_fail_no_destroy() {
     use std::os::unix::fs::PermissionsExt as _;
 
