@@ -42,7 +42,9 @@ pub enum Call {
     Destroy {
         /// The replica.
         key: ReplicaKey,
-        /// Time between the request to stop and the kill.
+        /// Time between the request to stop and the kill: at least this. Where the provider knows the
+        /// drain time that the replica was made with, the longer of the two holds: a service that is
+        /// gone from the spec has no template any more, and its replicas still end as it said.
         drain: Duration,
     },
 }

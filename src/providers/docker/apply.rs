@@ -89,10 +89,13 @@ impl DockerProvider {
     ) -> Result<Applied, ProviderError> {
         let name = labels::container_name(&ctx.owner, key);
         // A foreign container under our name is not our replica: ours does not exist.
-        let Some(Found { id, labelled: Some(_), .. }) = self.find(ctx, host, key, &name).await?
+        let Some(Found { id, labelled: Some(labelled), .. }) =
+            self.find(ctx, host, key, &name).await?
         else {
             return Ok(Applied::AlreadySo);
         };
+        // A service that is gone from the spec has left its drain time here only.
+        let drain = drain.max(labelled.drain);
         // From here on by id: the name may pass to another container at any moment.
         let _draining = Draining::begin(&self.draining, &id);
         let force = match host.stop(&id, request::whole_seconds(drain)).await {

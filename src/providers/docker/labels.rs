@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::{
     CommitId, Health, HealthProbe, Ordinal, OwnerId, ProviderName, Region, ReplicaKey, ServiceId,
-    TargetId, TemplateHash, format_duration,
+    TargetId, TemplateHash, format_duration, parse_duration,
 };
 use crate::providers::Launch;
 
@@ -31,7 +31,7 @@ pub(super) const ORDINAL: &str = "dev.tidegate.ordinal";
 pub(super) const TEMPLATE: &str = "dev.tidegate.template";
 /// The spec commit it was made for.
 pub(super) const SPEC_COMMIT: &str = "dev.tidegate.spec-commit";
-/// The drain time it was made with, for people: destroying brings its own.
+/// The drain time it was made with: it gets no less when it is destroyed.
 pub(super) const DRAIN: &str = "dev.tidegate.drain";
 /// The container port that is the replica's address; empty without one.
 pub(super) const PORT: &str = "dev.tidegate.port";
@@ -93,6 +93,8 @@ pub(super) struct Labelled {
     pub(super) port: Option<u16>,
     /// How to tell that it serves.
     pub(super) health: Option<HealthLabel>,
+    /// The drain time it was made with; none when nobody can tell.
+    pub(super) drain: Duration,
 }
 
 /// Reads the labels of a container of this owner, provider and region; `None` when it is not one, or when
@@ -130,6 +132,7 @@ pub(super) fn read(
         spec_commit: CommitId::try_from(get(SPEC_COMMIT)?).ok()?,
         port: get(PORT).and_then(|port| port.parse().ok()),
         health: get(HEALTH).and_then(|json| serde_json::from_str(json).ok()),
+        drain: get(DRAIN).and_then(|text| parse_duration(text).ok()).unwrap_or_default(),
     })
 }
 
@@ -215,6 +218,7 @@ mod tests {
         let names = [container_name(&owner, &launch.key)];
         let labelled = read(&labels, &names, &owner, provider, &target.region).unwrap();
         assert_eq!((labelled.port, labelled.health), (None, None));
+        assert_eq!(labelled.drain, launch.template.drain);
     }
 
     #[test]

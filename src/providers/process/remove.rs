@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::folders::FolderError;
 use super::lock::{self, Attempt};
-use super::record::{State, StopOrder};
+use super::record::{Record, State, StopOrder};
 use super::{Applied, Ctx, Host, ProviderError, blocking, failure, leftovers, text};
 use crate::model::{FailureKind, ReplicaKey};
 
@@ -23,7 +23,8 @@ const KILL_WAIT: Duration = Duration::from_secs(5);
 /// Time between two attempts at the lock, which is free as soon as the supervisor has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Asks the replica to stop, kills it after the drain time, removes its folder.
+/// Asks the replica to stop, kills it after the drain time (the asked or its own, whichever is longer),
+/// removes its folder.
 pub(super) async fn destroy(
     host: &Arc<Host>,
     ctx: &Ctx,
@@ -31,6 +32,9 @@ pub(super) async fn destroy(
     drain: Duration,
 ) -> Result<Applied, ProviderError> {
     let folder = host.layout.replica(&ctx.owner, key);
+    // A service that is gone from the spec has left its drain time here only.
+    let recorded = Record::read(&folder).ok().flatten().map_or(Duration::ZERO, |r| r.drain());
+    let drain = drain.max(recorded);
     let Some(lock) = take_over(&folder, drain).await? else {
         return Ok(Applied::AlreadySo);
     };
