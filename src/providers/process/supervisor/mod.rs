@@ -41,6 +41,8 @@ const FOLDER_LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Time between two attempts at the lock.
 const LOCK_RETRY_EVERY: Duration = Duration::from_millis(5);
+/// Lines that go into the supervisor's log, which nobody empties: whoever reads it needs the first few.
+const COMPLAINTS_MAX: u32 = 1000;
 /// Characters of a probe's complaint that are kept: a line.
 const WHY_CHARS_MAX: usize = 300;
 
@@ -112,7 +114,10 @@ async fn supervise(folder: &Path) -> Result<(), SuperviseError> {
     let environment = Environment::unwrap_from(std::env::vars_os(), &record, folder);
     let own_program = own_program().map_err(SuperviseError::SetUp)?;
     let folder = folder.to_owned();
-    Supervisor { folder, lock, record, environment, own_program, state, signals }.run().await;
+    let complaints = 0;
+    Supervisor { folder, lock, record, environment, own_program, state, signals, complaints }
+        .run()
+        .await;
     Ok(())
 }
 
@@ -152,6 +157,8 @@ struct Supervisor {
     own_program: PathBuf,
     state: State,
     signals: Signals,
+    /// Lines written to the supervisor's log.
+    complaints: u32,
 }
 
 /// Why a run is over.
@@ -298,7 +305,10 @@ impl Supervisor {
     fn enter(&mut self, phase: StoredPhase) {
         self.state.phase = phase;
         // The replica is worth more than the file about it: on a full disk it goes on running.
-        if let Err(error) = self.state.write(&self.folder) {
+        if let Err(error) = self.state.write(&self.folder)
+            && self.complaints < COMPLAINTS_MAX
+        {
+            self.complaints += 1;
             let _nobody_reads = writeln!(io::stderr(), "failed to {}", text::chain(&error));
         }
     }
