@@ -169,6 +169,16 @@ impl Publisher {
         self.plan = Some((path, document));
     }
 
+    /// To be called when the remote has no status branch: somebody deleted it. The status is published
+    /// again with the next push, which makes the branch anew. Without effect where nothing was published
+    /// yet; harmless when called with every poll, also during a push.
+    #[allow(dead_code, reason = "the poll calls it once it looks for the branch")]
+    pub(super) fn branch_is_gone(&mut self) {
+        if let Some(published) = self.published.take() {
+            self.status.get_or_insert(published);
+        }
+    }
+
     /// Whether a push is under way.
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight.is_some()
