@@ -89,9 +89,7 @@ impl Publisher {
     ) -> Result<Self, PublisherError> {
         let writer = options.open()?;
         let journal = Journal::at(state_dir.join("journal.jsonl"));
-        let lines = journal.read()?;
-        // A line cut short by a crash must not be continued by the next one.
-        journal.replace(&lines)?;
+        let lines = journal.restore()?;
         Ok(Self {
             writer: Mutex::new(Some(writer)),
             options,
