@@ -207,6 +207,13 @@ impl Config {
                             *file = plain(base, &*file).display().to_string();
                         }
                     }
+                    for login in docker.registries.values_mut() {
+                        // A reference that cannot be read is reported when the provider is made.
+                        if let Ok(mut reference) = SecretRef::parse(&login.password_ref) {
+                            resolve_secret(&mut reference, base);
+                            login.password_ref = reference.to_string();
+                        }
+                    }
                 }
                 #[cfg(feature = "testing")]
                 ProviderConfig::Fake(fake) => {
@@ -232,6 +239,16 @@ impl Config {
             files.extend(secret.file().cloned());
         }
         files.extend(self.secrets.values().filter_map(|secret| secret.file().cloned()));
+        for provider in self.providers.values() {
+            if let ProviderConfig::Docker(docker) = provider {
+                for tls in docker.tls.values() {
+                    files.extend([&tls.ca_file, &tls.cert_file, &tls.key_file].map(PathBuf::from));
+                }
+                let references =
+                    docker.registries.values().map(|login| SecretRef::parse(&login.password_ref));
+                files.extend(references.filter_map(|reference| reference.ok()?.file().cloned()));
+            }
+        }
         files
     }
 

@@ -40,6 +40,41 @@ fn the_starter_and_the_complete_example_load() {
     assert_eq!(config.prices.default, Some(0.01));
 }
 
+#[test]
+fn files_of_docker_hosts_start_at_the_configuration_and_are_watched() {
+    let docker = "
+  docker:
+    type: docker
+    hosts: {fra: 'tcp://fra.example.com:2376'}
+    tls: {fra: {caFile: ca.pem, certFile: cert.pem, keyFile: /keys/key.pem}}
+    registries:
+      r.example.com: {username: me, passwordRef: file/password}
+      s.example.com: {username: me, passwordRef: file//run/password}
+      t.example.com: {username: me, passwordRef: env/PASSWORD}
+";
+    let text = config::STARTER.replace("\nproviders:\n", &format!("\nproviders:{docker}"));
+    let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+    assert_eq!(diagnostics, []);
+    let mut config = config.unwrap();
+    config.resolve_paths(Path::new("/etc/tidegate"));
+    let files = config.files();
+    let files: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+    let watched = [
+        "/etc/tidegate/ca.pem",
+        "/etc/tidegate/cert.pem",
+        "/keys/key.pem",
+        "/etc/tidegate/password",
+    ];
+    assert_eq!(files, [&watched[..], &["/run/password"]].concat());
+    // What is read is what is watched.
+    let Some(ProviderConfig::Docker(docker)) =
+        config.providers.values().find(|provider| matches!(provider, ProviderConfig::Docker(_)))
+    else {
+        panic!("no docker provider")
+    };
+    assert_eq!(docker.registries["r.example.com"].password_ref, "file//etc/tidegate/password");
+}
+
 /// The example asks for signatures, which this version does not verify: it must not run without them.
 #[test]
 fn what_would_be_unsafe_to_ignore_is_refused() {
