@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::watch::FileWatch;
@@ -72,7 +73,11 @@ pub async fn run(
     mut events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
 ) -> Result<(), ControlError> {
-    let _watch = match FileWatch::start(&around.files, sender) {
+    // Renewed after a reload: the files that the shell adds to those the configuration names stay.
+    let named = controller.setup().config.files();
+    let fixed: Vec<PathBuf> =
+        around.files.iter().filter(|file| !named.contains(file)).cloned().collect();
+    let mut watch = match FileWatch::start(&around.files, sender) {
         Ok(watch) => Some(watch),
         Err(error) => {
             tracing::warn!(%error, "cannot watch the configuration; changes need a restart");
@@ -81,29 +86,28 @@ pub async fn run(
     };
     controller.limit_apply(APPLY_MAX);
     let clock = around.clock.clone();
-    let mut poll_at = clock.now();
-    let mut decide_at = clock.now();
+    let mut poll = Timer::due(clock.now());
+    let mut decide = Timer::due(clock.now());
+    let mut is_heard = true;
     let mut poll_failures = 0u32;
     while !around.shutdown.is_raised() {
-        let now = clock.now();
         let mut has_news = false;
-        if now >= poll_at {
-            has_news = poll(&mut controller, &mut poll_failures).await;
-            let pause = pause_before_poll(&controller, poll_failures);
-            poll_at = after(clock.as_ref(), pause);
+        if poll.left(clock.now()).is_zero() {
+            has_news = look(&mut controller, &mut poll_failures).await;
+            poll = Timer::after(clock.now(), pause_before_poll(&controller, poll_failures));
         }
-        if has_news || clock.now() >= decide_at {
+        if has_news || decide.left(clock.now()).is_zero() {
             let after_cycle = cycle(&mut controller, &around).await?;
-            let interval = jittered(controller.setup().config.interval);
-            decide_at = after(clock.as_ref(), interval);
+            decide = Timer::after(clock.now(), jittered(controller.setup().config.interval));
             match after_cycle {
                 AfterCycle::Wait => {}
-                AfterCycle::PollNow => poll_at = clock.now(),
-                AfterCycle::GoOn => decide_at = clock.now(),
+                AfterCycle::PollNow => poll = Timer::due(clock.now()),
+                AfterCycle::GoOn => decide = Timer::due(clock.now()),
             }
         }
         let publish_in = controller.publish_if_due().await;
-        let mut pause = elapsed(clock.now(), poll_at.min(decide_at));
+        let now = clock.now();
+        let mut pause = poll.left(now).min(decide.left(now));
         pause = pause.min(publish_in.unwrap_or(pause));
         if controller.is_publishing() {
             pause = pause.min(PUSH_LOOK);
@@ -111,16 +115,21 @@ pub async fn run(
         tokio::select! {
             () = clock.sleep(pause) => {}
             () = around.shutdown.raised() => {}
-            event = events.recv() => match event {
+            event = events.recv(), if is_heard => match event {
                 Some(Event::ConfigurationChanged) => {
                     clock.sleep(SETTLE).await;
                     while events.try_recv().is_ok() {}
-                    reload(&mut controller, &around.reload).await;
-                    (poll_at, decide_at) = (clock.now(), clock.now());
+                    let is_changed = reload(&mut controller, &around.reload).await;
+                    if let Some(watch) = watch.as_mut().filter(|_| is_changed) {
+                        let named = controller.setup().config.files();
+                        watch.renew(&[&fixed[..], &named].concat());
+                    }
+                    let now = clock.now();
+                    (poll, decide) = (Timer::due(now), Timer::due(now));
                 }
-                Some(Event::Wake) => poll_at = clock.now(),
+                Some(Event::Wake) => poll = Timer::due(clock.now()),
                 // Nobody can send any more; the timers go on.
-                None => clock.sleep(pause).await,
+                None => is_heard = false,
             },
         }
     }
@@ -136,7 +145,7 @@ pub async fn run(
 }
 
 /// Polls, and says whether there is something to act on.
-async fn poll(controller: &mut Controller, failures: &mut u32) -> bool {
+async fn look(controller: &mut Controller, failures: &mut u32) -> bool {
     match controller.poll().await {
         Ok(polled) => {
             *failures = 0;
@@ -200,18 +209,23 @@ async fn cycle(
     }
 }
 
-async fn reload(controller: &mut Controller, reload: &Reload) {
+/// Takes the changed configuration into use; returns whether it is in use.
+async fn reload(controller: &mut Controller, reload: &Reload) -> bool {
     let result = match reload() {
         Ok(setup) => controller.reload(setup).await,
         Err(error) => Err(error),
     };
     match result {
-        Ok(()) => tracing::info!("the changed configuration is in use"),
+        Ok(()) => {
+            tracing::info!("the changed configuration is in use");
+            true
+        }
         Err(error) => {
             tracing::error!(
                 error,
                 "the changed configuration is refused; the old one stays in use"
             );
+            false
         }
     }
 }
@@ -227,7 +241,50 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 + JITTER_SHARE * (2.0 * fastrand::f64() - 1.0))
 }
 
-fn after(clock: &dyn Clock, pause: Duration) -> jiff::Timestamp {
-    let now = clock.now();
-    now.checked_add(pause).unwrap_or(now)
+/// When something is to be done next, by a clock that may be set back.
+#[derive(Debug, Clone, Copy)]
+struct Timer {
+    at: Timestamp,
+    pause: Duration,
+}
+
+impl Timer {
+    fn due(now: Timestamp) -> Self {
+        Self::after(now, Duration::ZERO)
+    }
+
+    fn after(now: Timestamp, pause: Duration) -> Self {
+        Self { at: now.checked_add(pause).unwrap_or(now), pause }
+    }
+
+    /// Time that is left, never more than the pause: a clock that was set back by an hour would make it an
+    /// hour longer, and starts the pause again instead.
+    fn left(&mut self, now: Timestamp) -> Duration {
+        let left = elapsed(now, self.at);
+        if left > self.pause {
+            *self = Self::after(now, self.pause);
+        }
+        left.min(self.pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_set_back_lengthens_no_pause_by_more_than_itself() {
+        let start = Timestamp::from_second(1_700_000_000).unwrap();
+        let at = |second| start + SignedDuration::from_secs(second);
+        let pause = Duration::from_secs(30);
+        let mut timer = Timer::after(start, pause);
+        assert_eq!(timer.left(at(20)), Duration::from_secs(10));
+        assert_eq!(timer.left(at(20 - 3600)), pause);
+        assert_eq!(timer.left(at(40 - 3600)), Duration::from_secs(10));
+        assert_eq!(timer.left(at(50 - 3600)), Duration::ZERO);
+        let mut due = Timer::due(start);
+        assert_eq!(due.left(at(-3600)), Duration::ZERO, "due stays due");
+    }
 }
