@@ -1,6 +1,7 @@
 //! One conversation with a remote: credentials to the configured server only, pinned host keys, limits.
 
 use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, Direction, ErrorClass, ErrorCode,
@@ -18,6 +19,18 @@ use super::{Auth, Remote, global};
 /// years of history) stay below.
 const FETCH_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
 
+/// Time that asking for the refs may take: an answer has some kilobytes.
+const LIST_TIME_MAX: Duration = Duration::from_secs(120);
+/// Time that a fetch or a push may take: enough for a first fetch over a slow line. Against a server that
+/// never falls silent, and so never meets the timeouts of the connection, but never gets to an end.
+///
+/// libgit2 can be stopped only where it calls back: when it asks for credentials, when it checks a
+/// certificate or a host key, at a server's progress message, after every object and every 100 kB of a fetch,
+/// and before a push sends its pack. It cannot be stopped while it reads the list of refs, within the first
+/// 100 kB of one object, or while it sends a pack and reads the answer, as long as each wait is shorter than
+/// the timeout of the connection.
+const TRANSFER_TIME_MAX: Duration = Duration::from_secs(600);
+
 /// What a push came to.
 #[derive(Debug)]
 pub(super) enum Pushed {
@@ -33,11 +46,39 @@ struct Session<'a> {
     purpose: Purpose,
     failure: RefCell<Option<GitError>>,
     credentials_sent: Cell<bool>,
+    began: Instant,
+    time_max: Duration,
 }
 
 impl<'a> Session<'a> {
-    fn new(remote: &'a Remote, purpose: Purpose) -> Self {
-        Self { remote, purpose, failure: RefCell::new(None), credentials_sent: Cell::new(false) }
+    fn new(remote: &'a Remote, purpose: Purpose, time_max: Duration) -> Self {
+        Self {
+            remote,
+            purpose,
+            failure: RefCell::new(None),
+            credentials_sent: Cell::new(false),
+            began: Instant::now(),
+            time_max,
+        }
+    }
+
+    /// Whether there is time left; remembers when there is none.
+    fn is_in_time(&self) -> bool {
+        let is_in_time = self.began.elapsed() <= self.time_max;
+        if !is_in_time {
+            *self.failure.borrow_mut() = Some(GitError::Timeout {
+                remote: self.remote.url.to_string(),
+                detail: format!("not done after {} seconds", self.time_max.as_secs()),
+            });
+        }
+        is_in_time
+    }
+
+    fn check_time(&self) -> Result<(), git2::Error> {
+        if self.is_in_time() {
+            return Ok(());
+        }
+        Err(git2::Error::new(ErrorCode::Timeout, ErrorClass::Callback, "out of time"))
     }
 
     /// Remembers the reason and gives libgit2 a code to stop at.
@@ -65,8 +106,9 @@ impl<'a> Session<'a> {
                         max: FETCH_BYTES_MAX,
                     });
                 }
-                ok
-            });
+                ok && self.is_in_time()
+            })
+            .sideband_progress(|_| self.is_in_time());
         callbacks
     }
 
@@ -76,6 +118,7 @@ impl<'a> Session<'a> {
         user: Option<&str>,
         allowed: CredentialType,
     ) -> Result<Cred, git2::Error> {
+        self.check_time()?;
         let remote = self.remote;
         if !remote.url.same_server(url) {
             let detail = "the credentials were kept back".to_owned();
@@ -116,6 +159,7 @@ impl<'a> Session<'a> {
         certificate: &Cert<'_>,
         host: &str,
     ) -> Result<CertificateCheckStatus, git2::Error> {
+        self.check_time()?;
         let Some(key) = certificate.as_hostkey() else {
             // A TLS certificate: OpenSSL's own judgement stands.
             return Ok(CertificateCheckStatus::CertificatePassthrough);
@@ -160,7 +204,7 @@ pub(super) fn list(
     purpose: Purpose,
 ) -> Result<Vec<(String, Oid)>, GitError> {
     let _permit = global::permit(remote)?;
-    let session = Session::new(remote, purpose);
+    let session = Session::new(remote, purpose, LIST_TIME_MAX);
     let direction = match purpose {
         Purpose::Read => Direction::Fetch,
         Purpose::Write => Direction::Push,
@@ -180,8 +224,17 @@ pub(super) fn fetch(
     remote: &Remote,
     refspecs: &[String],
 ) -> Result<Vec<(String, Oid)>, GitError> {
+    fetch_within(repository, remote, refspecs, TRANSFER_TIME_MAX)
+}
+
+fn fetch_within(
+    repository: &Repository,
+    remote: &Remote,
+    refspecs: &[String],
+    time_max: Duration,
+) -> Result<Vec<(String, Oid)>, GitError> {
     let _permit = global::permit(remote)?;
-    let session = Session::new(remote, Purpose::Read);
+    let session = Session::new(remote, Purpose::Read, time_max);
     let run = || -> Result<Vec<(String, Oid)>, git2::Error> {
         let mut handle = repository.remote_anonymous(&remote.url.to_string())?;
         let mut options = FetchOptions::new();
@@ -206,13 +259,14 @@ pub(super) fn push(
     expected: Option<Oid>,
 ) -> Result<Pushed, GitError> {
     let _permit = global::permit(remote)?;
-    let session = Session::new(remote, Purpose::Write);
+    let session = Session::new(remote, Purpose::Write, TRANSFER_TIME_MAX);
     let rejection: RefCell<Option<String>> = RefCell::new(None);
     let run = || -> Result<(), git2::Error> {
         let mut handle = repository.remote_anonymous(&remote.url.to_string())?;
         let mut callbacks = session.callbacks();
         callbacks
             .push_negotiation(|updates| {
+                session.check_time()?;
                 let is_expected =
                     updates.iter().all(|update| update.src() == expected.unwrap_or(Oid::ZERO_SHA1));
                 if is_expected {
@@ -246,5 +300,27 @@ pub(super) fn push(
             Ok(Pushed::Rejected(remote.cleaned(error.message())))
         }
         Err(error) => Err(session.explain(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::RepoUrl;
+
+    #[test]
+    fn a_transfer_that_takes_too_long_is_stopped_and_said_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = git2::Repository::init_bare(folder.path().join("origin.git")).unwrap();
+        let author = git2::Signature::now("T", "t@example.com").unwrap();
+        let tree = origin.find_tree(origin.treebuilder(None).unwrap().write().unwrap()).unwrap();
+        origin.commit(Some("refs/heads/main"), &author, &author, "m", &tree, &[]).unwrap();
+        let mirror = git2::Repository::init_bare(folder.path().join("mirror.git")).unwrap();
+        let remote = Remote::new(RepoUrl::parse(origin.path().to_str().unwrap()).unwrap());
+        let refspecs = ["+refs/heads/main:refs/remotes/origin/main".to_owned()];
+        let error = fetch_within(&mirror, &remote, &refspecs, Duration::ZERO).unwrap_err();
+        assert!(matches!(error, GitError::Timeout { .. }), "{error}");
+        assert!(error.is_retryable());
+        fetch(&mirror, &remote, &refspecs).unwrap();
     }
 }
