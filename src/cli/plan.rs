@@ -15,7 +15,7 @@ use crate::plan::render;
 pub(super) struct PlanArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Plan this commit, branch or tag instead of the spec branch's head.
+    /// Plan this branch, tag or commit instead of the spec branch's head.
     #[arg(long, value_name = "REV")]
     rev: Option<String>,
     #[arg(long, short, value_enum, default_value_t)]
@@ -50,10 +50,9 @@ pub(super) async fn current(controller: &mut Controller) -> anyhow::Result<Plann
 }
 
 async fn at(controller: &mut Controller, rev: &str) -> anyhow::Result<Planned> {
-    let commit = controller
-        .resolve(rev)
-        .await?
-        .with_context(|| format!("`{rev}` is not a commit or branch of the spec repository"))?;
+    let commit = controller.resolve(rev).await?.with_context(|| {
+        format!("`{rev}` is not a branch, tag or commit of the spec repository")
+    })?;
     let catalogue = controller.setup().catalogue.clone();
     let loaded = controller.source().load(&commit, Some(&catalogue)).await?;
     context::show_findings(&loaded.diagnostics, &loaded.sources);

@@ -21,7 +21,7 @@ pub(super) struct ValidateArgs {
     /// TIDEGATE_GIT_TOKEN.
     #[arg(long, value_name = "URL")]
     repo: Option<String>,
-    /// The commit or branch to check.
+    /// The branch, tag or commit to check.
     #[arg(long, value_name = "REV", default_value = "main", requires = "repo")]
     rev: String,
     /// The folder of the spec in the repository.
@@ -89,17 +89,8 @@ fn remote(url: &str, rev: &str, folder: &str) -> anyhow::Result<Sources> {
     let remote = Remote::new(url).with_auth(token.map_or(Auth::None, Auth::Token));
     let scratch = tempfile::tempdir().context("make a temporary folder")?;
     let mirror = Mirror::open(&scratch.path().join("mirror.git"), remote)?;
-    let advertised = mirror.advertise()?;
-    // A commit can only be had through a branch that contains it, so without a branch of that name all
-    // branches are fetched.
-    let branches: Vec<String> = match advertised.branch(rev) {
-        Some(_) => vec![rev.to_owned()],
-        None => advertised.branches().map(ToOwned::to_owned).collect(),
-    };
-    let names: Vec<&str> = branches.iter().map(String::as_str).collect();
-    mirror.fetch(&names)?;
     let commit = mirror
-        .resolve(rev)?
-        .with_context(|| format!("`{rev}` is not a commit or branch of the repository"))?;
+        .find(rev)?
+        .with_context(|| format!("`{rev}` is not a branch, tag or commit of the repository"))?;
     Ok(mirror.read_spec(&commit, folder)?)
 }

@@ -208,27 +208,14 @@ impl Controller {
         self.source.with_mirror(move |mirror| Ok(Some(mirror.commit_info(&commit)?.time))).await
     }
 
-    /// The commit that a branch, tag or id means.
+    /// The commit that a branch, tag, full reference name or id means in the spec repository now; it is in
+    /// the mirror then. `None` when it means nothing there, or an id several things.
     ///
     /// # Errors
     /// [`GitError`] when the repository cannot be reached.
     pub async fn resolve(&self, rev: &str) -> Result<Option<CommitId>, GitError> {
         let rev = rev.to_owned();
-        let branch = self.setup.config.repository.branch.clone();
-        self.source
-            .with_mirror(move |mirror| {
-                mirror.fetch(&[&branch])?;
-                if let Some(commit) = mirror.resolve(&rev)? {
-                    return Ok(Some(commit));
-                }
-                // Not among what a controller needs: another branch, perhaps.
-                let is_branch = mirror.advertise()?.branch(&rev).is_some();
-                if is_branch {
-                    mirror.fetch(&[&rev])?;
-                }
-                mirror.resolve(&rev)
-            })
-            .await
+        self.source.with_mirror(move |mirror| mirror.find(&rev)).await
     }
 
     /// Observes, decides and plans; changes nothing.

@@ -175,24 +175,66 @@ impl Mirror {
     /// # Errors
     /// The mirror cannot be read.
     pub fn resolve(&self, revision: &str) -> Result<Option<CommitId>, GitError> {
+        if CommitId::try_from(revision).is_err() {
+            if check_branch(revision).is_err() {
+                return Ok(None);
+            }
+            if let Some(commit) = self.tracked(revision)? {
+                return Ok(Some(commit));
+            }
+        }
+        self.resolve_id(revision)
+    }
+
+    /// The commit that a name means at the remote now: one of its branches, a tag, the full name of a reference
+    /// (`refs/pull/7/head`), or the full or shortened id of a commit that is on any of its branches. Asks the
+    /// remote first, so that what was fetched long ago is never mistaken for what is there; fetches what it
+    /// needs for the answer.
+    ///
+    /// # Errors
+    /// The remote cannot be reached or refuses.
+    pub fn find(&self, revision: &str) -> Result<Option<CommitId>, GitError> {
+        let advertised = self.advertise()?;
+        if advertised.branch(revision).is_some() {
+            self.fetch(&[revision])?;
+            return self.tracked(revision);
+        }
+        let names = [format!("refs/tags/{revision}"), revision.to_owned()];
+        if let Some(name) = names.iter().find(|name| advertised.refs.contains_key(*name)) {
+            return self.fetch_ref(name).map(Some);
+        }
+        if !is_id(revision) {
+            return Ok(None);
+        }
+        // A commit can only be had through a branch that contains it.
+        let usable = |branch: &&str| check_branch(branch).is_ok();
+        let branches: Vec<&str> = advertised.branches().filter(usable).collect();
+        match self.fetch(&branches) {
+            // One that went meanwhile is no reason to forgo the others, which were fetched.
+            Ok(()) | Err(GitError::BranchMissing { .. }) => self.resolve_id(revision),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The commit that a branch was at when it was last fetched.
+    fn tracked(&self, branch: &str) -> Result<Option<CommitId>, GitError> {
+        let Ok(reference) = self.bare.repository.find_reference(&tracking(branch)) else {
+            return Ok(None);
+        };
+        let commit = reference.peel_to_commit().map_err(self.bare.failed("reading a branch"))?;
+        commit_id(commit.id()).map(Some)
+    }
+
+    /// The commit of a full or shortened id; `None` when the mirror has none or several.
+    fn resolve_id(&self, id: &str) -> Result<Option<CommitId>, GitError> {
         let repository = &self.bare.repository;
-        if let Ok(id) = CommitId::try_from(revision) {
+        if let Ok(id) = CommitId::try_from(id) {
             return Ok(repository.find_commit(oid(&id)?).is_ok().then_some(id));
         }
-        if check_branch(revision).is_err() {
+        if !is_id(id) {
             return Ok(None);
         }
-        if let Ok(reference) = repository.find_reference(&tracking(revision)) {
-            let commit =
-                reference.peel_to_commit().map_err(self.bare.failed("reading a branch"))?;
-            return commit_id(commit.id()).map(Some);
-        }
-        let is_short_id = revision.len() >= SHORT_ID_DIGITS_MIN
-            && revision.bytes().all(|b| b.is_ascii_hexdigit());
-        if !is_short_id {
-            return Ok(None);
-        }
-        match repository.find_commit_by_prefix(revision) {
+        match repository.find_commit_by_prefix(id) {
             Ok(commit) => commit_id(commit.id()).map(Some),
             Err(_) => Ok(None),
         }
@@ -291,6 +333,11 @@ impl Mirror {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Whether a text can be the id of a commit, in full or shortened.
+fn is_id(text: &str) -> bool {
+    text.len() >= SHORT_ID_DIGITS_MIN && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 pub(super) fn tracking(branch: &str) -> String {

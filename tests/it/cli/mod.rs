@@ -4,6 +4,7 @@
 mod commands;
 mod hostile;
 mod life;
+mod revisions;
 mod validate;
 
 use std::path::Path;
