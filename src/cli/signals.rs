@@ -4,6 +4,8 @@ use crate::apply::StopSign;
 
 /// Exit code of a process ended by Ctrl-C, as shells report it.
 const INTERRUPTED: i32 = 130;
+/// Exit code of a process ended by SIGTERM, as shells report it.
+const TERMINATED: i32 = 143;
 
 /// A sign that is raised by the first signal.
 pub(super) fn stop_on_signals() -> anyhow::Result<StopSign> {
@@ -18,10 +20,13 @@ pub(super) fn stop_on_signals() -> anyhow::Result<StopSign> {
             _ = interrupt.recv() => {}
         }
         sign.raise();
-        // Somebody at a terminal who asks twice means it. Replicas and history survive that, as any kill.
-        interrupt.recv().await;
-        #[expect(clippy::exit, reason = "the person asked twice")]
-        std::process::exit(INTERRUPTED);
+        // Who asks twice means it. Replicas and history survive that, as any kill.
+        let code = tokio::select! {
+            _ = terminate.recv() => TERMINATED,
+            _ = interrupt.recv() => INTERRUPTED,
+        };
+        #[expect(clippy::exit, reason = "it was asked for twice")]
+        std::process::exit(code);
     });
     Ok(stop)
 }
