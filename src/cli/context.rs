@@ -43,12 +43,16 @@ pub(super) fn wants_colour() -> bool {
 
 /// Runs a command that waits for things.
 pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("start the runtime")?
-        .block_on(work)
+        .context("start the runtime")?;
+    let result = runtime.block_on(work);
+    // A command waits itself for what matters. What is left is git work that nobody wants any more, on a
+    // thread that cannot be interrupted: it ends with the process, which mirror and journal survive.
+    runtime.shutdown_background();
+    result
 }
 
 /// Reads and checks the configuration; findings go to standard error.

@@ -83,8 +83,12 @@ async fn start(
     let mut pause = START_PAUSE_MIN;
     loop {
         let on_progress = super::progress::logged();
-        let started =
-            Controller::start(read()?, Arc::new(SystemClock), Purpose::Act, on_progress).await;
+        let starting = Controller::start(read()?, Arc::new(SystemClock), Purpose::Act, on_progress);
+        let started = tokio::select! {
+            started = starting => started,
+            // Nothing is under way yet that has to be finished, and a silent server may take long.
+            () = stop.raised() => return Ok(None),
+        };
         match started {
             Ok(controller) => return Ok(Some(controller)),
             Err(ControlError::Git(error)) if error.is_retryable() => {
