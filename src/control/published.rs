@@ -1,6 +1,6 @@
 //! The status file, as it is on the status branch.
 
-use super::source::{self, Source};
+use super::source::Source;
 use super::{ControlError, Setup};
 use crate::git::Mirror;
 use crate::record::{self, STATUS_VERSION, StatusFile};
@@ -43,8 +43,7 @@ pub(super) async fn read_status(
 /// # Errors
 /// [`ControlError`] when it cannot be reached or read.
 pub async fn published_status(setup: &Setup) -> Result<Option<StatusFile>, ControlError> {
-    let dir = source::mirror_dir(&setup.config.state_dir);
-    let mirror = Mirror::open(&dir, setup.remote.clone())?;
+    let mirror = Mirror::open(&setup.mirror_dir(), setup.remote.clone())?;
     let repository = &setup.config.repository;
     let source = Source::new(mirror, repository.branch.clone(), repository.path.clone());
     read_status(&source, &setup.config.status.branch).await

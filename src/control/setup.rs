@@ -1,7 +1,8 @@
 //! From a configuration to the parts of a controller: providers, remotes, secrets.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ impl Setup {
         let credential = |text: &str| {
             let reference = SecretRef::parse(text).map_err(|error| error.to_string())?;
             crate::config::secrets::resolve(&reference, source.as_ref())
-                .map_err(|error| error.to_string())
+                .map_err(|error| with_causes(&error))
         };
         let providers = registry::build(&config.providers, exe, &credential)
             .map_err(|(name, message)| SetupError::Provider { name: name.to_string(), message })?;
@@ -126,6 +127,12 @@ impl Setup {
             secrets,
             config,
         })
+    }
+
+    /// Where the mirror of the spec repository is kept.
+    #[must_use]
+    pub fn mirror_dir(&self) -> PathBuf {
+        super::source::mirror_dir(&self.config.state_dir)
     }
 }
 
@@ -149,7 +156,7 @@ fn auth(
         crate::config::secrets::resolve(reference, source).map_err(|error| SetupError::Credential {
             key,
             reference: reference.to_string(),
-            message: error.to_string(),
+            message: with_causes(&error),
         })
     };
     Ok(match credentials {
@@ -167,6 +174,15 @@ fn auth(
             })?,
         },
     })
+}
+
+/// An error with its causes: why a file cannot be read is what its reader needs to know.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let _ = write!(text, ": {cause}");
+    }
+    text
 }
 
 /// Secrets by the names of the configuration's `secrets:`.
@@ -188,6 +204,6 @@ impl Secrets for ConfiguredSecrets {
             .get(name)
             .ok_or_else(|| format!("secret `{name}` is not in the configuration's `secrets`"))?;
         crate::config::secrets::resolve(reference, self.source.as_ref())
-            .map_err(|error| format!("secret `{name}` from `{reference}`: {error}"))
+            .map_err(|error| format!("secret `{name}`: {}", with_causes(&error)))
     }
 }

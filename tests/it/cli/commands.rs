@@ -49,6 +49,9 @@ fn a_configuration_that_is_missing_or_broken_is_explained() {
         "repository: {url: https://example.com/a.git, credentials: {tokenRef: env/NOPE}}\n";
     fs::write(dir.path().join("tidegate.yaml"), credentials).unwrap();
     snapshot("config_no_token", dir.path(), &plan());
+    let credentials = credentials.replace("env/NOPE", "file/.");
+    fs::write(dir.path().join("tidegate.yaml"), credentials).unwrap();
+    snapshot("config_unreadable_token", dir.path(), &plan());
 }
 
 #[test]
