@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod init;
 mod local;
+mod outcome;
 mod plan;
 mod progress;
 mod run;

@@ -32,21 +32,24 @@ pub(super) async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
     let config = context::load_config(&args.config.config)?;
     let mut controller = context::controller(config, Purpose::Look, Arc::new(|_| {})).await?;
     let planned = match &args.rev {
-        None => current(&mut controller).await?,
+        None => {
+            adopt_head(&mut controller).await?;
+            controller.plan().await?
+        }
         Some(rev) => at(&mut controller, rev).await?,
     };
     show(&planned.plan, args.output)?;
     Ok(exit_code(&planned.plan, args.detailed_exitcode))
 }
 
-/// The plan of the spec branch's head, or an error that shows why the head is refused.
-pub(super) async fn current(controller: &mut Controller) -> anyhow::Result<Planned> {
+/// Puts the spec branch's head in force, or is an error that shows why the head is refused.
+pub(super) async fn adopt_head(controller: &mut Controller) -> anyhow::Result<()> {
     controller.poll().await?;
     if let Some(refused) = controller.source().refused() {
         let Some(commit) = refused.commit.clone() else { bail!("{}", refused.findings.join("; ")) };
         show_refused(controller, &commit).await?;
     }
-    Ok(controller.plan().await?)
+    Ok(())
 }
 
 async fn at(controller: &mut Controller, rev: &str) -> anyhow::Result<Planned> {

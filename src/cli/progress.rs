@@ -7,38 +7,96 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::context;
-use crate::apply::Progress;
+use crate::apply::{Progress, StopSign};
 use crate::control::OnProgress;
-use crate::model::OutcomeResult;
-use crate::plan::render::harmless;
+use crate::model::{ActionKind, OutcomeResult};
 
 /// Time between two pictures of the spinner.
 const TURN: Duration = Duration::from_millis(120);
 
-/// Shows progress where somebody watches, logs it where nobody does.
-pub(super) fn progress() -> (OnProgress, ProgressBar) {
-    if !context::is_terminal() {
-        return (Arc::new(log), ProgressBar::hidden());
-    }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(TURN);
-    let (shown, done) = (bar.clone(), AtomicUsize::new(0));
-    let show = move |progress: Progress<'_>| match progress {
-        Progress::Began(action) => {
-            let done = done.load(Ordering::Relaxed);
-            shown.set_message(format!("{done} done, {} {}", action.kind.word(), action.key));
-        }
-        Progress::Ended(outcome) => {
-            done.fetch_add(1, Ordering::Relaxed);
-            if let OutcomeResult::Failed { error, .. } = &outcome.result {
-                shown.println(format!("failed: {}", harmless(error)));
+/// The progress of one apply: shown where somebody watches, logged where nobody does.
+pub(super) struct Shown {
+    /// Absent where nobody watches.
+    bar: Option<ProgressBar>,
+}
+
+impl Shown {
+    /// Shows nothing until it begins.
+    pub(super) fn new() -> Self {
+        let bar = context::is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+                bar.set_style(style);
             }
+            bar
+        });
+        Self { bar }
+    }
+
+    /// What is told of every action.
+    pub(super) fn teller(&self) -> OnProgress {
+        let Some(bar) = self.bar.clone() else { return logged() };
+        let (done, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // Failures are counted here and listed after the plan, where they are read.
+        Arc::new(move |progress: Progress<'_>| match progress {
+            Progress::Began(action) => {
+                let done = done.load(Ordering::Relaxed);
+                let failed = match failed.load(Ordering::Relaxed) {
+                    0 => String::new(),
+                    failed => format!("{failed} failed, "),
+                };
+                let doing = match &action.kind {
+                    ActionKind::AwaitReady => "waiting for",
+                    kind => kind.word(),
+                };
+                bar.set_message(format!("{done} done, {failed}{doing} {}", action.key));
+            }
+            Progress::Ended(outcome) => {
+                let counter = match &outcome.result {
+                    OutcomeResult::Failed { .. } => &failed,
+                    // As in the sentence at the end: waiting is no change, and what was not tried not done.
+                    OutcomeResult::Applied | OutcomeResult::AlreadySo
+                        if outcome.action.kind != ActionKind::AwaitReady =>
+                    {
+                        &done
+                    }
+                    OutcomeResult::Applied
+                    | OutcomeResult::AlreadySo
+                    | OutcomeResult::Skipped
+                    | OutcomeResult::Superseded => return,
+                };
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    }
+
+    /// Begins to show; what a signal does is said, too.
+    pub(super) fn begin(&self, stop: &StopSign) {
+        let Some(bar) = self.bar.clone() else { return };
+        bar.set_message("observing and planning");
+        bar.enable_steady_tick(TURN);
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            stop.raised().await;
+            bar.println(
+                "Stopping: the actions in hand are finished first; once more ends at once.",
+            );
+        });
+    }
+
+    /// Says what is done now.
+    pub(super) fn say(&self, what: &'static str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what);
         }
-    };
-    (Arc::new(show), bar)
+    }
+
+    /// Leaves the terminal to what comes next.
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Logs every action: for a controller that runs for months.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Good;
-use crate::model::{HeldReason, Observed, OutcomeResult, Plan, TargetId, TargetOutcome};
+use crate::model::{
+    HeldReason, Observed, OutcomeResult, Plan, TargetId, TargetOutcome, TargetPlan,
+};
 
 /// What a plan is made of and for: kept so that it can be shown and applied.
 #[derive(Debug)]
@@ -32,21 +34,38 @@ pub struct Ticked {
 }
 
 impl Ticked {
+    /// Whether nothing of what the commit states remains to be done, except what only another commit can
+    /// allow.
+    #[must_use]
+    pub fn is_in_full(&self) -> bool {
+        is_in_full(&self.planned.plan, &self.outcomes)
+    }
+
+    /// What keeps the commit from being applied in full though nothing failed, as `target: why`.
+    #[must_use]
+    pub fn not_done(&self) -> Vec<String> {
+        let held = |target: &TargetPlan| {
+            let blocking = target.held.iter().filter(|held| blocks(held.reason));
+            blocking.map(|held| format!("{}: {}", target.target, held.sentence)).collect::<Vec<_>>()
+        };
+        self.planned.plan.targets.iter().flat_map(held).collect()
+    }
+
     /// The failures, as `target: what happened`.
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
-        self.outcomes
-            .iter()
-            .flat_map(|outcome| &outcome.outcomes)
-            .filter_map(|outcome| match &outcome.result {
-                OutcomeResult::Failed { error, .. } => Some(error.clone()),
+        let failed = |target: &TargetOutcome| {
+            let errors = target.outcomes.iter().filter_map(|outcome| match &outcome.result {
+                OutcomeResult::Failed { error, .. } => Some(error),
                 OutcomeResult::Applied
                 | OutcomeResult::AlreadySo
                 | OutcomeResult::Skipped
                 | OutcomeResult::Superseded
                 | OutcomeResult::Deferred => None,
-            })
-            .collect()
+            });
+            errors.map(|error| format!("{}: {error}", target.target)).collect::<Vec<_>>()
+        };
+        self.outcomes.iter().flat_map(failed).collect()
     }
 }
 
@@ -76,7 +95,7 @@ fn is_done(result: &OutcomeResult) -> bool {
     matches!(result, OutcomeResult::Applied | OutcomeResult::AlreadySo)
 }
 
-/// Whether something of the commit remains to be done while this is held.
+/// Whether what is held for this reason keeps a commit from being in force in full.
 fn blocks(reason: HeldReason) -> bool {
     match reason {
         HeldReason::ProviderGap | HeldReason::RolloutWaiting | HeldReason::MassDestroy => true,

@@ -4,6 +4,7 @@ pub mod json;
 mod markdown;
 mod text;
 
+pub(crate) use markdown::escape as markdown_escape;
 pub use markdown::markdown;
 pub use text::text;
 

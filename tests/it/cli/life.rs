@@ -7,6 +7,7 @@ use crate::support::infra::Infra;
 #[test]
 fn from_the_first_plan_to_a_held_removal() {
     let bench = Bench::new(Infra::fake);
+    bench.set_env("TIDEGATE_LOG", "warn");
     let dir = bench.dir.path();
     bench.write_config(&format!(
         "{}prices: {{currency: EUR, perReplicaHour: {{default: 0.02}}}}\n",

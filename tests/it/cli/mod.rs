@@ -1,6 +1,7 @@
 //! The command line, as people and scripts see it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
+mod apply;
 mod commands;
 mod hostile;
 mod life;
@@ -22,6 +23,7 @@ fn snapshot(name: &str, dir: &Path, text: &str) {
     settings.add_filter(r"\b[0-9a-f]{40}\b", "<commit>");
     settings.add_filter(r"(for|from|Spec|at) [0-9a-f]{8}\b", "$1 <short>");
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>");
+    settings.add_filter(r#""tookMs": \d+"#, r#""tookMs": <ms>"#);
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
