@@ -151,6 +151,10 @@ pub fn main() -> ExitCode {
     };
     let default = match cli.command {
         Command::Run(_) => "tidegate=info,warn",
+        // Where nobody watches the progress, every action is logged.
+        Command::Apply(_) if !context::is_terminal() => "tidegate=info,warn",
+        // The demo tells its own story, in which a refusal is expected.
+        Command::Demo(_) => "off",
         _ => "warn",
     };
     telemetry::start(form, cli.log.as_deref(), default);

@@ -11,6 +11,8 @@ use super::{CHANGES, ConfigArg, Output, context, signals};
 use crate::apply::{Clock as _, StopSign, SystemClock};
 use crate::control::run::{EVENTS_MAX, OnCycle, Reload, Surroundings};
 use crate::control::{ControlError, Controller, Purpose, Setup};
+use crate::model::{CommitId, HeldReason, Plan, Step, TargetId, TargetPlan};
+use crate::plan::render;
 
 /// How to run.
 #[derive(Debug, clap::Args)]
@@ -46,33 +48,56 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (sender, events) = mpsc::channel(EVENTS_MAX);
     let reload: Reload = Arc::new(move || read().map_err(|error| format!("{error:#}")));
     let has_changed = Arc::new(AtomicBool::new(false));
-    let on_cycle = on_cycle(args.output, has_changed.clone());
+    let is_dry = controller.setup().config.dry_run;
+    let on_cycle = on_cycle(args.output, is_dry, has_changed.clone());
     let around =
         Surroundings { clock: Arc::new(SystemClock), shutdown: stop, reload, files, on_cycle };
     let setup = controller.setup();
-    tracing::info!(repository = %setup.remote.url, owner = %setup.owner, dry_run, "running");
+    tracing::info!(repository = %setup.remote.url, owner = %setup.owner, dry_run = is_dry, "running");
     crate::control::run::run(controller, around, events, sender).await?;
     let is_changed = args.detailed_exitcode && has_changed.load(Ordering::Relaxed);
     Ok(if is_changed { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
 }
 
-/// Notes whether anything was changed, and prints plans that have changes, each once.
-fn on_cycle(output: Option<Output>, has_changed: Arc<AtomicBool>) -> OnCycle {
+/// Notes whether anything was changed, prints plans that have changes, and logs every plan of a dry run, which
+/// leaves no other trace. Each once: what is held stays in every plan, and saying it once is enough.
+fn on_cycle(output: Option<Output>, is_dry: bool, has_changed: Arc<AtomicBool>) -> OnCycle {
     let shown = Mutex::new(None);
     Arc::new(move |ticked| {
         let plan = &ticked.planned.plan;
         has_changed.fetch_or(!ticked.outcomes.is_empty(), Ordering::Relaxed);
-        let Some(output) = output.filter(|_| !plan.is_no_changes()) else { return };
-        // What is held stays in every plan; saying it once is enough.
+        if output.is_none() && !is_dry {
+            return;
+        }
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = (plan.spec_commit.clone(), plan.totals.clone());
-        if shown.as_ref() != Some(&now) {
-            if let Err(error) = super::plan::show(plan, output) {
-                tracing::warn!(%error, "could not print the plan");
+        let now = gist(plan);
+        if shown.as_ref() == Some(&now) {
+            return;
+        }
+        *shown = Some(now);
+        match output {
+            None => {
+                let (commit, digest) = (&plan.spec_commit, &plan.digest);
+                tracing::info!(%commit, %digest, "plan: {}", render::verdict(plan));
             }
-            *shown = Some(now);
+            Some(output) if !plan.is_no_changes() => {
+                if let Err(error) = super::plan::show(plan, output) {
+                    tracing::warn!(%error, "could not print the plan");
+                }
+            }
+            Some(_) => {}
         }
     })
+}
+
+/// What makes a plan another one: its commit, and what is done and held. Times and words may differ.
+fn gist(plan: &Plan) -> (CommitId, Vec<(TargetId, Vec<Step>, Vec<HeldReason>)>) {
+    let targets = plan.targets.iter().filter(|t| !t.steps.is_empty() || !t.held.is_empty());
+    let part = |target: &TargetPlan| {
+        let held = target.held.iter().map(|held| held.reason).collect();
+        (target.target.clone(), target.steps.clone(), held)
+    };
+    (plan.spec_commit.clone(), targets.map(part).collect())
 }
 
 /// Starts the controller; a repository that cannot be reached is waited for, anything else is an error.
