@@ -85,10 +85,14 @@ pub(super) fn show_findings(findings: &[Diagnostic], sources: &Sources) {
     }
 }
 
+/// This program's own path.
+pub(super) fn exe() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("find this program's own path")
+}
+
 /// The configuration turned into parts.
 pub(super) fn setup(config: Config) -> anyhow::Result<Setup> {
-    let exe = std::env::current_exe().context("find this program's own path")?;
-    Ok(Setup::build(config, Arc::new(SystemSecrets), &exe)?)
+    Ok(Setup::build(config, Arc::new(SystemSecrets), &exe()?)?)
 }
 
 /// A controller for one command.

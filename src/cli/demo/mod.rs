@@ -28,21 +28,25 @@ pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         .tempdir()
         .context("make a temporary folder")?;
     let stage = Stage::set(folder.path())?;
+    let time = story::Timeline::begin();
+    // Before anything runs: the plan of a running controller would be of a world that moves.
+    story::first_plan(&stage, &time).await?;
     let running = stage.start(stop.clone()).await?;
     let played = if args.once {
-        story::once(&stage, &stop).await
+        story::once(&stage, &time, &stop).await
     } else {
-        story::by_hand(&stage, &stop).await
+        story::by_hand(&stage, &time, &stop).await
     };
     stop.raise();
-    // The controller finishes what it has in hand; only then is nothing created any more.
-    let ended = running.await.context("the controller went down")?;
+    // The controller finishes what it has in hand; only then is nothing created any more. Should it have
+    // gone down, its replicas are stopped all the same.
+    let ended = running.await.context("the controller went down");
     stage.clear().await;
     if args.keep {
         println!("\nThe folder stays: {}", folder.keep().display());
     }
     played?;
-    ended?;
+    ended??;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,19 +19,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// Shows the beginning, says what to try, and goes on until stopped.
-pub(super) async fn by_hand(stage: &Stage, stop: &StopSign) -> anyhow::Result<()> {
-    let time = Timeline::begin();
-    first(stage, &time, stop).await?;
+pub(super) async fn by_hand(stage: &Stage, time: &Timeline, stop: &StopSign) -> anyhow::Result<()> {
+    first(stage, time, stop).await?;
     println!(
         "\nThe controller is running. Try, in another terminal:\n\n  \
          cd {clone}\n  \
          sed -i 's/desired: 2/desired: 4/' controller/spec.yaml\n  \
          git commit -am 'More replicas' && git push\n\n\
          and watch it from there:\n\n  \
-         tidegate status --config {config}\n  \
+         {exe} status --config {config}\n  \
          git -C {origin} log tidegate/status\n\n\
          An invalid commit is refused and harms nothing; kill -9 of a replica is made good.\n\
          Ctrl-C ends the demo and stops its replicas.\n",
+        exe = context::exe()?.display(),
         clone = stage.clone.display(),
         config = stage.config.display(),
         origin = stage.origin.display(),
@@ -52,9 +52,8 @@ pub(super) async fn by_hand(stage: &Stage, stop: &StopSign) -> anyhow::Result<()
 }
 
 /// Plays every step and believes only what it sees.
-pub(super) async fn once(stage: &Stage, stop: &StopSign) -> anyhow::Result<()> {
-    let time = Timeline::begin();
-    let two = first(stage, &time, stop).await?;
+pub(super) async fn once(stage: &Stage, time: &Timeline, stop: &StopSign) -> anyhow::Result<()> {
+    let two = first(stage, time, stop).await?;
 
     let spec = stage.spec()?;
     let more = spec.replace("desired: 2", "desired: 4");
@@ -105,13 +104,18 @@ pub(super) async fn once(stage: &Stage, stop: &StopSign) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first plan, and its apply.
-async fn first(stage: &Stage, time: &Timeline, stop: &StopSign) -> anyhow::Result<Vec<Replica>> {
+/// The plan that the controller will find.
+pub(super) async fn first_plan(stage: &Stage, time: &Timeline) -> anyhow::Result<()> {
     time.say(&format!("a spec repository at {}", stage.origin.display()));
     let mut looker = stage.looker().await?;
     looker.poll().await?;
     let planned = looker.plan().await?;
     println!("\n{}", render::text(&planned.plan, context::wants_colour()));
+    Ok(())
+}
+
+/// The first apply.
+async fn first(stage: &Stage, time: &Timeline, stop: &StopSign) -> anyhow::Result<Vec<Replica>> {
     let two = wait_ready(stage, 2, stop).await?;
     answers(&two).await?;
     time.say(&replicas_line(&two));
@@ -210,12 +214,12 @@ fn replicas_line(replicas: &[Replica]) -> String {
 }
 
 /// What happened when, counted from the beginning.
-struct Timeline {
+pub(super) struct Timeline {
     begun: Instant,
 }
 
 impl Timeline {
-    fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         Self { begun: Instant::now() }
     }
 
