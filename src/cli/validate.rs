@@ -1,5 +1,6 @@
 //! `tidegate validate`.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +9,8 @@ use anyhow::Context as _;
 use super::{FAILURE, Output, context, local};
 use crate::config::secrets::SecretSource as _;
 use crate::git::{Auth, Mirror, Remote, RepoUrl};
-use crate::model::{Catalogue, Severity, Sources};
+use crate::model::{Catalogue, Diagnostic, Severity, Sources};
+use crate::plan::render::markdown_escape as escape;
 use crate::spec;
 
 /// What to check and how to show it.
@@ -50,7 +52,11 @@ pub(super) fn validate(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
         Output::Json => {
             println!("{}", serde_json::to_string_pretty(&spec::render::json(&loaded.diagnostics))?);
         }
-        Output::Text | Output::Markdown => {
+        Output::Markdown => {
+            println!("**{}**", verdict(loaded.spec.as_ref(), errors, warnings));
+            print!("{}", markdown(&loaded.diagnostics));
+        }
+        Output::Text => {
             if !loaded.diagnostics.is_empty() {
                 print!(
                     "{}",
@@ -80,6 +86,24 @@ fn verdict(spec: Option<&crate::model::Spec>, errors: usize, warnings: usize) ->
         }
         None => format!("not valid: {}, {}", noted(errors, "error"), noted(warnings, "warning")),
     }
+}
+
+/// Findings for a page, one item each; nothing that a spec says is markup here.
+fn markdown(findings: &[Diagnostic]) -> String {
+    let mut out = String::new();
+    for (at, finding) in findings.iter().enumerate() {
+        let gap = if at == 0 { "\n" } else { "" };
+        let place = finding.position.as_ref().map_or_else(String::new, |position| {
+            format!(" at {}:{}:{}", escape(&position.file), position.line, position.column)
+        });
+        let (severity, code) = (finding.severity, finding.code);
+        let message = escape(&finding.message);
+        let _ = writeln!(out, "{gap}- **{severity}** `{code}`{place}: {message}");
+        if let Some(help) = &finding.help {
+            let _ = writeln!(out, "  - help: {}", escape(help));
+        }
+    }
+    out
 }
 
 /// Reads the spec of a repository into a mirror that lives as long as the command.

@@ -28,6 +28,7 @@ fn a_folder_is_checked_without_configuration_or_repository() {
     fs::write(&spec, BROKEN).unwrap();
     snapshot("validate_broken", dir.path(), &said(&check(&[])));
     assert_eq!(check(&["controller"]).code(1).stdout, check(&[]).stdout.replace("./", ""));
+    snapshot("validate_broken_markdown", dir.path(), &said(&check(&["--output", "markdown"])));
     snapshot("validate_broken_json", dir.path(), &said(&check(&["--output", "json"])));
 }
 
