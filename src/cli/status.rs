@@ -53,7 +53,13 @@ pub(super) fn text(status: &StatusFile) -> String {
     let _ = writeln!(out, "Spec {}  health {word}", status.spec_commit.short());
     for condition in status.conditions.iter().filter(|c| c.status) {
         let message = harmless(&condition.message);
-        let _ = writeln!(out, "{}: {} since {:.0}", condition.kind, message, condition.since);
+        let _ = writeln!(
+            out,
+            "{}: {} since {:.0}",
+            harmless(&condition.kind),
+            message,
+            condition.since
+        );
     }
     if let Some(refused) = &status.refused {
         let commit = refused.commit.as_ref().map_or("the branch", |commit| commit.short());
@@ -81,8 +87,8 @@ pub(super) fn text(status: &StatusFile) -> String {
             number(target.count),
             target.ready,
             number(target.effective),
-            target.autoscale,
-            target.owner,
+            harmless(&target.autoscale),
+            harmless(&target.owner),
             target.since
         );
         let notes = target
