@@ -99,3 +99,29 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
     );
     snapshot("doctor_no_state", bench.dir.path(), &doctor(&["--output", "json"]));
 }
+
+#[test]
+fn doctor_goes_on_after_what_is_wrong() {
+    let bench = Bench::new(Infra::fake);
+    let doctor = || said(&bench.tidegate(&["doctor"]));
+    bench.set_env("SET", "hunter2");
+    bench.push(&bench.spec(&[("web", 1, "1")]));
+    let edge = "edge: {type: docker, hosts: {local: \"unix:///no.sock\"}, \
+                registries: {example.com: {username: a, passwordRef: env/NOPE}}}";
+    let config = bench.config().replace("providers:\n", &format!("providers:\n  {edge}\n"));
+    bench.write_config(&format!("{config}secrets: {{here: env/SET, gone: env/NOPE}}\n"));
+    let text = doctor();
+    assert!(!text.contains("hunter2"), "{text}");
+    snapshot("doctor_secrets", bench.dir.path(), &text);
+
+    let credentials = "credentials: {username: a, passwordRef: file/nope}";
+    let http = bench.repo.path.display().to_string();
+    let config = bench.config().replace(&http, "https://127.0.0.1:1/spec.git");
+    let config = config.replace("pollInterval: 1s,", &format!("pollInterval: 1s, {credentials}"));
+    bench.write_config(&config);
+    snapshot("doctor_no_credentials", bench.dir.path(), &doctor());
+
+    bench.write_config(&bench.config());
+    bench.repo.commit("tidegate/status", &[("status.yaml", b"version: 99\n")]);
+    snapshot("doctor_unreadable_status", bench.dir.path(), &doctor());
+}
