@@ -90,8 +90,11 @@ fn on_cycle(output: Option<Output>, is_dry: bool, has_changed: Arc<AtomicBool>) 
     })
 }
 
+/// What is done and held of one target.
+type Part = (TargetId, Vec<Step>, Vec<HeldReason>);
+
 /// What makes a plan another one: its commit, and what is done and held. Times and words may differ.
-fn gist(plan: &Plan) -> (CommitId, Vec<(TargetId, Vec<Step>, Vec<HeldReason>)>) {
+fn gist(plan: &Plan) -> (CommitId, Vec<Part>) {
     let targets = plan.targets.iter().filter(|t| !t.steps.is_empty() || !t.held.is_empty());
     let part = |target: &TargetPlan| {
         let held = target.held.iter().map(|held| held.reason).collect();
