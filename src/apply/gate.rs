@@ -104,7 +104,8 @@ impl Gate {
         }
         let limit = provider.about().call_timeout;
         let begun = world.clock.now();
-        let replicas = tokio::time::timeout(limit, provider.observe(ctx, &key.target.region))
+        let ctx = Ctx { now: begun, owner: ctx.owner.clone() };
+        let replicas = tokio::time::timeout(limit, provider.observe(&ctx, &key.target.region))
             .await
             .unwrap_or_else(|_| {
                 let limit = crate::model::format_duration(limit);

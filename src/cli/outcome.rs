@@ -140,7 +140,9 @@ fn counts<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> [usize; 3] {
                 *done += usize::from(outcome.action.kind != ActionKind::AwaitReady);
             }
             OutcomeResult::Failed { .. } => *failed += 1,
-            OutcomeResult::Skipped | OutcomeResult::Superseded => *skipped += 1,
+            OutcomeResult::Skipped | OutcomeResult::Superseded | OutcomeResult::Deferred => {
+                *skipped += 1;
+            }
         }
     }
     counts
@@ -198,5 +200,6 @@ fn result(result: &OutcomeResult) -> (&'static str, Option<&str>) {
         OutcomeResult::Failed { error, .. } => ("failed", Some(error)),
         OutcomeResult::Skipped => ("skipped", None),
         OutcomeResult::Superseded => ("superseded", None),
+        OutcomeResult::Deferred => ("deferred", None),
     }
 }

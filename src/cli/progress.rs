@@ -63,7 +63,8 @@ impl Shown {
                     OutcomeResult::Applied
                     | OutcomeResult::AlreadySo
                     | OutcomeResult::Skipped
-                    | OutcomeResult::Superseded => return,
+                    | OutcomeResult::Superseded
+                    | OutcomeResult::Deferred => return,
                 };
                 counter.fetch_add(1, Ordering::Relaxed);
             }

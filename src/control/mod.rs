@@ -10,6 +10,7 @@ mod lock;
 mod pending;
 mod publish;
 mod published;
+mod reload;
 pub mod run;
 mod setup;
 mod source;
@@ -190,7 +191,11 @@ impl Controller {
     /// # Errors
     /// [`GitError`] when the repository cannot be reached; the spec in force stays.
     pub async fn poll(&mut self) -> Result<Polled, GitError> {
-        let polled = self.source.poll(&self.setup.catalogue).await?;
+        let status_branch = &self.setup.config.status.branch;
+        let polled = self.source.poll(&self.setup.catalogue, status_branch).await?;
+        if let (false, Some(publisher)) = (self.source.has_status_branch(), &mut self.publisher) {
+            publisher.branch_is_gone();
+        }
         if let Polled::Adopted(_) = polled {
             self.done.clear();
         }
@@ -464,47 +469,6 @@ impl Controller {
             Some(due) => Some(apply::elapsed(now, due)),
             None => None,
         }
-    }
-
-    /// Takes a changed configuration into use. What cannot change while running is refused.
-    ///
-    /// # Errors
-    /// A sentence that says what needs a restart.
-    pub async fn reload(&mut self, setup: Setup) -> Result<(), String> {
-        let (old, new) = (&self.setup.config, &setup.config);
-        if old.dry_run != new.dry_run || self.setup.owner != setup.owner {
-            return Err(
-                "`dryRun` or the owner of the replicas changed: restart the controller to use it"
-                    .to_owned(),
-            );
-        }
-        if old.state_dir != new.state_dir
-            || old.repository.url != new.repository.url
-            || old.repository.branch != new.repository.branch
-            || old.repository.path != new.repository.path
-            || old.status.branch != new.status.branch
-        {
-            return Err(
-                "the repository, the status branch or the state folder changed: restart the \
-                        controller to use it"
-                    .to_owned(),
-            );
-        }
-        let remote = setup.remote.clone();
-        self.source
-            .with_mirror(move |mirror| {
-                mirror.set_remote(remote);
-                Ok(())
-            })
-            .await
-            .map_err(|error| error.to_string())?;
-        if let Some(publisher) = &mut self.publisher {
-            publisher.set_remote(setup.status_remote.clone());
-            publisher.set_batch(setup.config.status.batch);
-        }
-        self.setup = setup;
-        self.source.forget_seen();
-        Ok(())
     }
 }
 

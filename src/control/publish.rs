@@ -25,6 +25,8 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// What only repeats itself is told this often, and not with every batch: a replica that dies every minute
 /// would fill the branch.
 const REPETITIONS_EVERY: Duration = Duration::from_secs(180);
+/// Plans that wait at most: commits come one by one, and a batch is short.
+const PLANS_MAX: usize = 16;
 /// Lines in one commit; the rest follows in the next.
 const LINES_PER_COMMIT_MAX: usize = 5_000;
 
@@ -61,7 +63,8 @@ pub(super) struct Publisher {
     /// Whether this run has made a status yet.
     has_status: bool,
     published: Option<StatusFile>,
-    plan: Option<(String, Vec<u8>)>,
+    /// Documents by path.
+    plans: BTreeMap<String, Vec<u8>>,
     /// Since when anything waits.
     waiting_since: Option<Timestamp>,
     /// Since when something waits that is more than a repetition.
@@ -77,7 +80,7 @@ pub(super) struct Publisher {
 struct Batch {
     lines: usize,
     status: Option<StatusFile>,
-    plan: Option<String>,
+    plans: Vec<String>,
 }
 
 impl Publisher {
@@ -99,7 +102,7 @@ impl Publisher {
             status: None,
             has_status: false,
             published,
-            plan: None,
+            plans: BTreeMap::new(),
             waiting_since: None,
             news_since: None,
             commits: VecDeque::new(),
@@ -162,15 +165,17 @@ impl Publisher {
         repeating.is_empty() || without(published) != without(status)
     }
 
-    /// Takes the plan of a commit.
+    /// Takes the plan of a commit. Of more commits than fit within one batch, some are left out.
     pub(super) fn set_plan(&mut self, path: String, document: Vec<u8>) {
-        self.plan = Some((path, document));
+        while self.plans.len() >= PLANS_MAX {
+            self.plans.pop_first();
+        }
+        self.plans.insert(path, document);
     }
 
     /// To be called when the remote has no status branch: somebody deleted it. The status is published
     /// again with the next push, which makes the branch anew. Without effect where nothing was published
     /// yet; harmless when called with every poll, also during a push.
-    #[allow(dead_code, reason = "the poll calls it once it looks for the branch")]
     pub(super) fn branch_is_gone(&mut self) {
         if let Some(published) = self.published.take() {
             self.status.get_or_insert(published);
@@ -189,7 +194,8 @@ impl Publisher {
     /// Lines wait for the first status of this run: the next run takes up the counts from the status, so no
     /// line may be on the branch that the status there does not know.
     fn has_news(&self) -> bool {
-        self.has_status && (!self.lines.is_empty() || self.plan.is_some() || self.status.is_some())
+        let waits = !self.lines.is_empty() || !self.plans.is_empty() || self.status.is_some();
+        self.has_status && waits
     }
 
     /// When the next push is due, if one is.
@@ -255,11 +261,11 @@ impl Publisher {
                 content: content.into_bytes(),
             });
         }
-        if let Some((path, content)) = &self.plan {
+        for (path, content) in &self.plans {
             edits.push(Edit::Put { path: path.clone(), content: content.clone() });
         }
-        let plan = self.plan.as_ref().map(|(path, _)| path.clone());
-        (edits, Batch { lines: count, status, plan })
+        let plans = self.plans.keys().cloned().collect();
+        (edits, Batch { lines: count, status, plans })
     }
 
     fn message(&self, count: usize) -> String {
@@ -342,9 +348,7 @@ impl Publisher {
     /// Forgets what is on the branch now.
     fn confirm(&mut self, batch: Batch) {
         self.lines.confirm(batch.lines);
-        if self.plan.as_ref().is_some_and(|(path, _)| Some(path) == batch.plan.as_ref()) {
-            self.plan = None;
-        }
+        self.plans.retain(|path, _| !batch.plans.contains(path));
         if batch.status.is_some() {
             self.published = batch.status;
         }

@@ -66,6 +66,7 @@ pub struct Source {
     seen: Option<CommitId>,
     good: Option<Arc<Good>>,
     refused: Option<Refused>,
+    has_status_branch: bool,
 }
 
 /// Name of the mirror's ref that keeps the last good commit from being pruned.
@@ -82,7 +83,13 @@ impl Source {
             seen: None,
             good: None,
             refused: None,
+            has_status_branch: true,
         }
+    }
+
+    /// Whether the last poll saw the status branch.
+    pub(super) fn has_status_branch(&self) -> bool {
+        self.has_status_branch
     }
 
     /// The spec branch.
@@ -128,8 +135,14 @@ impl Source {
     }
 
     /// Looks for something new, and adopts it if it is good.
-    pub(super) async fn poll(&mut self, catalogue: &Catalogue) -> Result<Polled, GitError> {
-        let Some(head) = self.head().await? else {
+    pub(super) async fn poll(
+        &mut self,
+        catalogue: &Catalogue,
+        status_branch: &str,
+    ) -> Result<Polled, GitError> {
+        let advertised = self.with_mirror(|mirror| mirror.advertise()).await?;
+        self.has_status_branch = advertised.branch(status_branch).is_some();
+        let Some(head) = advertised.branch(&self.branch).cloned() else {
             let sentence = format!(
                 "branch `{}` does not exist in the spec repository; the last good commit stays in force",
                 self.branch

@@ -112,8 +112,13 @@ async fn repetitions_are_told_less_often_and_as_one() {
     publisher.set_status(at(135), status(2));
     assert_eq!(publisher.due_at(at(140)), Some(at(30 + 180)));
     // They are as safe as any other line: what a crash leaves is the same.
-    let kept: Vec<(String, u32)> =
-        publisher.journal.restore().unwrap().into_iter().map(|line| (line.id, line.times)).collect();
+    let kept: Vec<(String, u32)> = publisher
+        .journal
+        .restore()
+        .unwrap()
+        .into_iter()
+        .map(|line| (line.id, line.times))
+        .collect();
     assert_eq!(kept, [("r-4".to_owned(), 8), ("r-5".to_owned(), 8)]);
     // Other news does not wait for them, and takes them along.
     publisher.add(at(141), vec![line("r-90", Kind::Change, 3, 4)]).unwrap();
