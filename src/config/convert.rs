@@ -103,9 +103,8 @@ fn repository(raw: &raw::Repository, findings: &mut Findings<'_>) -> Repository 
         );
     }
     let proxy = raw.proxy.clone();
-    if let Some((_, rest)) = proxy.as_deref().and_then(|proxy| proxy.split_once("://"))
-        && rest.contains('@')
-    {
+    // An address of a proxy needs no scheme, and no valid one has an `@`.
+    if proxy.as_deref().is_some_and(|proxy| proxy.contains('@')) {
         findings.error(
             codes::SECRET_IN_URL,
             "/repository/proxy",
@@ -117,6 +116,9 @@ fn repository(raw: &raw::Repository, findings: &mut Findings<'_>) -> Repository 
         && !matches!(verify.mode, None | Some(raw::VerifyMode::Off))
     {
         unsupported("/repository/verify/mode", "signatures are not verified", findings);
+    } else if raw.verify.as_ref().is_some_and(raw::Verify::expects_signatures) {
+        let at = "/repository/verify/allowedSigners";
+        unsupported(at, "signatures are not verified", findings);
     }
     let credentials = raw.credentials.as_ref();
     Repository {
@@ -151,7 +153,11 @@ fn status(
 ) -> Status {
     let branch = raw.and_then(|raw| raw.branch.as_ref());
     let branch = branch.map_or_else(|| "tidegate/status".to_owned(), |branch| branch.0.clone());
-    if branch == repository.branch {
+    let inside = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let (spec, same) = (repository.branch.as_str(), branch == repository.branch);
+    if same || inside(&branch, spec) || inside(spec, &branch) {
         let at = if raw.is_some_and(|raw| raw.branch.is_some()) {
             "/status/branch"
         } else {
@@ -160,7 +166,14 @@ fn status(
         findings.error(
             codes::SAME_BRANCH,
             at,
-            format!("`{branch}` is both the branch of the spec and the status branch"),
+            if same {
+                format!("`{branch}` is both the branch of the spec and the status branch")
+            } else {
+                format!(
+                    "the branch of the spec, `{spec}`, and the status branch, `{branch}`, cannot \
+                     both exist: git takes one for a folder of the other"
+                )
+            },
             "choose another for the status, as in `tidegate/status`".to_owned(),
         );
     }

@@ -166,6 +166,7 @@ pub fn schema() -> serde_json::Value {
     if let Some(object) = schema.as_object_mut() {
         object.insert("$id".to_owned(), SCHEMA_ID.into());
     }
+    raw::refer_to_secrets(&mut schema);
     schema
 }
 

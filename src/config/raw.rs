@@ -113,8 +113,14 @@ pub(super) struct Verify {
     /// Which commits must be signed. Default: `off`.
     pub(super) mode: Option<VerifyMode>,
     /// File with the keys that may sign.
-    #[expect(dead_code, reason = "read by a version that verifies signatures")]
     pub(super) allowed_signers: Option<String>,
+}
+
+impl Verify {
+    /// Whether whoever wrote this counts on signatures, although no mode is named.
+    pub(super) fn expects_signatures(&self) -> bool {
+        self.mode.is_none() && self.allowed_signers.is_some()
+    }
 }
 
 /// Which commits must be signed.
@@ -199,6 +205,21 @@ impl JsonSchema for ProviderEntry {
             tagged("docker", DockerConfig::json_schema(generator)),
         ];
         json_schema!({"oneOf": branches})
+    }
+}
+
+/// Where providers, which know no form of a reference, expect one: as JSON pointers in the schema.
+const PROVIDER_SECRETS: &[&str] = &["/$defs/RegistryLogin/properties/passwordRef"];
+
+/// Makes what providers resolve as a reference to a secret one in the schema, too.
+pub(super) fn refer_to_secrets(schema: &mut Value) {
+    let form = SecretRefText::json_schema(&mut SchemaGenerator::default()).to_value();
+    for pointer in PROVIDER_SECRETS {
+        if let (Some(Value::Object(place)), Value::Object(form)) =
+            (schema.pointer_mut(pointer), &form)
+        {
+            place.extend(form.clone());
+        }
     }
 }
 

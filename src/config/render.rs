@@ -20,6 +20,7 @@ pub fn text(diagnostics: &[Diagnostic], file: &str, bytes: &[u8], color: bool) -
     }
     star_values(&mut shown);
     star_addresses(&mut shown);
+    star_users(&mut shown);
     let source = SourceFile { path: file.to_owned(), bytes: shown };
     render::text_of(diagnostics, &[&source], color)
 }
@@ -56,6 +57,25 @@ fn star_values(bytes: &mut [u8]) {
         let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r' | b',' | b'}');
         let length = value.iter().position(is_end).unwrap_or(value.len());
         star(bytes, at + blank, at + blank + length);
+    }
+}
+
+/// Stars `user:password` before an `@`, as in an address without a scheme.
+fn star_users(bytes: &mut [u8]) {
+    let mut start = 0;
+    for at in 0..bytes.len() {
+        match bytes.get(at).copied() {
+            Some(b'@') => {
+                if bytes.get(start..at).is_some_and(|user| user.contains(&b':')) {
+                    star(bytes, start, at);
+                }
+                start = at + 1;
+            }
+            Some(b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b',' | b'{' | b'/') => {
+                start = at + 1
+            }
+            Some(_) | None => {}
+        }
     }
 }
 

@@ -121,6 +121,8 @@ fn a_misplaced_secret_is_never_shown() {
         "{url: https://example.com/a.git, credentials: {username: ops, password: \"hunter2\"}}",
         "{url: http://example.com/?token=hunter2}",
         "{url: https://example.com/a.git, proxy: \"http://ops:hunter2@proxy\", x: 1}",
+        "{url: https://example.com/a.git, proxy: \"ops:hunter2@proxy:3128\"}",
+        "{proxy: ops:hunter2@proxy:3128, branch: main}",
     ] {
         let text = format!("repository: {repository}\nsecrets: {{a: hunter2, b: 76543}}\n");
         let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
@@ -130,6 +132,44 @@ fn a_misplaced_secret_is_never_shown() {
         for secret in ["hunter2", "76543"] {
             assert!(!rendered.contains(secret) && !json.contains(secret), "{rendered}\n{json}");
         }
+    }
+}
+
+/// What would fail later, or not do what it says, is refused at once.
+#[test]
+fn what_cannot_work_is_refused() {
+    let url = "url: https://example.com/a.git";
+    let docker = |login: &str| {
+        format!(
+            "repository: {{{url}}}\nproviders:\n  edge:\n    type: docker\n    hosts: {{iad: \
+             \"unix:///run/docker.sock\"}}\n    registries: {{docker.io: {{username: ops, passwordRef: \
+             {login}}}}}\n"
+        )
+    };
+    for (text, expected) in [
+        (format!("repository: {{{url}, proxy: \"ops:hunter2@proxy:3128\"}}\n"), "secret-in-url"),
+        (format!("repository: {{{url}, verify: {{allowedSigners: a}}}}\n"), "unsupported-key"),
+        (format!("repository: {{{url}, branch: tidegate}}\n"), "same-branch"),
+        (format!("repository: {{{url}, branch: a/b}}\nstatus: {{branch: a}}\n"), "same-branch"),
+        (docker("hunter2"), "bad-secret-ref"),
+        (docker("76543"), "bad-secret-ref"),
+    ] {
+        let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+        let rendered = config::render_text(&diagnostics, "tidegate.yaml", text.as_bytes(), false);
+        assert_eq!(codes_of(&diagnostics), BTreeSet::from([expected]), "{rendered}");
+        assert_eq!(config, None);
+        for secret in ["hunter2", "76543"] {
+            assert!(!rendered.contains(secret), "{rendered}");
+            assert!(!format!("{diagnostics:?}").contains(secret), "{diagnostics:?}");
+        }
+    }
+    for text in [
+        docker("env/REGISTRY_PASSWORD"),
+        format!("repository: {{{url}, branch: tidegate-a}}\nstatus: {{branch: tidegate}}\n"),
+        format!("repository: {{{url}, verify: {{mode: off, allowedSigners: a}}}}\n"),
+    ] {
+        let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+        assert!(config.is_some(), "{diagnostics:?}");
     }
 }
 
