@@ -72,7 +72,7 @@ fn star_users(bytes: &mut [u8]) {
                 start = at + 1;
             }
             Some(b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b',' | b'{' | b'/') => {
-                start = at + 1
+                start = at + 1;
             }
             Some(_) | None => {}
         }
