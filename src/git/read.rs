@@ -10,6 +10,8 @@ use crate::model::{Code, Diagnostic, FILE_BYTES_MAX, FILES_MAX, Severity, Source
 const TREE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of all files of a spec together: four times the largest single file.
 const SPEC_BYTES_MAX: usize = 4 * FILE_BYTES_MAX;
+/// Findings about a repository's files that are worth listing.
+const FINDINGS_MAX: usize = 100;
 /// Characters of a repository's name that a message repeats.
 const NAME_CHARS_MAX: usize = 80;
 
@@ -100,6 +102,9 @@ pub(super) fn read_spec(
 
 impl<'r> Reader<'r> {
     fn find(&mut self, code: Code, message: String, help: &str) {
+        if self.sources.findings.len() >= FINDINGS_MAX {
+            return;
+        }
         self.sources.findings.push(Diagnostic {
             code,
             severity: Severity::Error,
@@ -113,8 +118,9 @@ impl<'r> Reader<'r> {
     fn walk_to(&mut self, root: &Tree<'_>, path: &str) -> Result<Option<Tree<'r>>, git2::Error> {
         let mut at = root.id();
         let mut walked = String::new();
-        let Some(mut tree) = self.tree(at, "")? else { return Ok(None) };
-        for name in path.split('/').filter(|name| !name.is_empty()) {
+        let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+        let Some(mut tree) = self.tree(at, "", !names.is_empty())? else { return Ok(None) };
+        for (index, name) in names.iter().enumerate() {
             walked = join(&walked, name);
             let entry = tree.get_name(name).map(|e| (Kind::of(e.filemode()), e.id()));
             match entry {
@@ -134,7 +140,8 @@ impl<'r> Reader<'r> {
                     return Ok(None);
                 }
             }
-            let Some(next) = self.tree(at, &walked)? else { return Ok(None) };
+            let is_above = index + 1 < names.len();
+            let Some(next) = self.tree(at, &walked, is_above)? else { return Ok(None) };
             tree = next;
         }
         Ok(Some(tree))
@@ -173,7 +180,7 @@ impl<'r> Reader<'r> {
     }
 
     fn files_of(&mut self, id: Oid, path: &str) -> Result<Vec<SourceFile>, git2::Error> {
-        let Some(tree) = self.tree(id, path)? else { return Ok(Vec::new()) };
+        let Some(tree) = self.tree(id, path, false)? else { return Ok(Vec::new()) };
         let mut files = Vec::new();
         for entry in &tree {
             let Ok(name) = entry.name() else {
@@ -241,8 +248,14 @@ impl<'r> Reader<'r> {
         Ok(Some(SourceFile { path: path.to_owned(), bytes: odb.read(id)?.data().to_vec() }))
     }
 
-    /// A folder's listing, unless it is too long; every odd name in it is a finding.
-    fn tree(&mut self, id: Oid, path: &str) -> Result<Option<Tree<'r>>, git2::Error> {
+    /// A folder's listing, unless it is too long; every odd name in it is a finding. What stands beside the
+    /// spec's folder, in a folder above it, is not the spec's: there only names that no git makes count.
+    fn tree(
+        &mut self,
+        id: Oid,
+        path: &str,
+        is_above: bool,
+    ) -> Result<Option<Tree<'r>>, git2::Error> {
         let shown = if path.is_empty() { "/" } else { path };
         let (size, _) = self.repository.odb()?.read_header(id)?;
         if size > TREE_BYTES_MAX {
@@ -255,7 +268,9 @@ impl<'r> Reader<'r> {
         }
         let tree = self.repository.find_tree(id)?;
         for entry in &tree {
-            if let Some(why) = odd(entry.name_bytes()) {
+            let name = entry.name_bytes();
+            let why = if is_above { forged(name) } else { odd(name) };
+            if let Some(why) = why {
                 let name: String = String::from_utf8_lossy(entry.name_bytes())
                     .escape_debug()
                     .take(NAME_CHARS_MAX)
@@ -308,8 +323,14 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// Why no file should have this name, if so.
+/// Why no file of a spec should have this name, if so.
 fn odd(name: &[u8]) -> Option<&'static str> {
+    forged(name)
+        .or_else(|| name.iter().any(u8::is_ascii_control).then_some("has control characters"))
+}
+
+/// Why no git program makes this name, if so.
+fn forged(name: &[u8]) -> Option<&'static str> {
     if name.is_empty() {
         Some("is empty")
     } else if name == b"." || name == b".." {
@@ -318,8 +339,6 @@ fn odd(name: &[u8]) -> Option<&'static str> {
         Some("names a repository's own folder")
     } else if name.contains(&b'/') {
         Some("has a slash")
-    } else if name.iter().any(u8::is_ascii_control) {
-        Some("has control characters")
     } else {
         None
     }

@@ -126,6 +126,26 @@ fn names_that_lead_out_are_reported() {
     assert!(world.read(&commit).services.is_empty());
 }
 
+/// `Icon\r` is what macOS makes beside the spec's folder; a forged name there is still one.
+#[test]
+fn names_beside_the_folder_of_the_spec_do_not_matter_unless_forged() {
+    let world = World::new();
+    let spec = world.repo.blob(SPEC.as_bytes());
+    let folder = world.repo.raw_tree(&[(FILE, b"spec.yaml", spec)]);
+    let commit = world.root(&[(FILE, b"Icon\r", spec), (FOLDER, b"controller", folder)]);
+    assert_eq!(world.findings(&commit), [""; 0]);
+    let commit = world.root(&[(FOLDER, b".GIT", folder), (FOLDER, b"controller", folder)]);
+    assert_eq!(
+        world.findings(&commit),
+        ["odd-name: folder `/` has an entry named `.GIT`, which names a repository's own folder"]
+    );
+    let names: Vec<String> = (0..300).map(|index| format!("{index:03}\n.yaml")).collect();
+    let mut entries: Vec<(&str, &[u8], Oid)> =
+        names.iter().map(|name| (FILE, name.as_bytes(), spec)).collect();
+    entries.push((FILE, b"spec.yaml", spec));
+    assert_eq!(world.findings(&world.controller(&entries)).len(), 100);
+}
+
 #[test]
 fn submodules_are_not_fetched() {
     let world = World::new();
