@@ -147,11 +147,34 @@ impl Template {
     /// of secrets are not part of it.
     #[must_use]
     pub fn hash(&self) -> TemplateHash {
-        let mut canonical = serde_json::to_vec(self).unwrap_or_default();
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        drop_absent(&mut value);
+        let mut canonical = value.to_string().into_bytes();
         canonical.push(TEMPLATE_HASH_VERSION);
         let digest = Sha256::digest(&canonical);
         let digits = digest.iter().take(TEMPLATE_HASH_BYTES).map(|b| format!("{b:02x}"));
         digits.collect::<String>().into()
+    }
+}
+
+/// Removes the keys whose values say nothing, so that a field which a later version adds changes no hash of
+/// a template without it: every replica would be made anew. Entries of lists stay, since their order counts.
+fn drop_absent(value: &mut serde_json::Value) {
+    use serde_json::Value;
+
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(drop_absent);
+            fields.retain(|_, field| match field {
+                Value::Null => false,
+                Value::Array(items) => !items.is_empty(),
+                Value::Object(fields) => !fields.is_empty(),
+                Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+            });
+            fields.sort_keys();
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_absent),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -315,4 +338,62 @@ fn millis<S: serde::Serializer>(duration: &Option<Duration>, out: S) -> Result<S
 
 fn millis_exact<S: serde::Serializer>(duration: &Duration, out: S) -> Result<S::Ok, S::Error> {
     (duration.as_millis() as u64).serialize(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Template {
+        Template {
+            image: None,
+            command: vec!["/web".to_owned()],
+            env: BTreeMap::new(),
+            ports: Vec::new(),
+            resources: Resources::default(),
+            health: None,
+            drain: Duration::from_secs(30),
+        }
+    }
+
+    /// A change of these digits replaces every replica at an upgrade.
+    #[test]
+    fn the_hash_of_a_template_stays() {
+        assert_eq!(small().hash().to_string(), "5af985e353ae");
+        let secret = SecretName::try_from("web/database-url").expect("a name");
+        let full = Template {
+            image: Some("registry.example.com/web:1.4.2".to_owned()),
+            env: [
+                ("EMPTY".to_owned(), EnvValue::Literal(String::new())),
+                ("DATABASE_URL".to_owned(), EnvValue::SecretRef(secret)),
+            ]
+            .into(),
+            ports: vec![Port {
+                name: Some("http".to_owned()),
+                container_port: 8080,
+                host_port: None,
+                env: Some("PORT".to_owned()),
+            }],
+            resources: Resources {
+                cpu: Some(CpuShare { millicores: 500 }),
+                memory: Some(MemoryBytes { bytes: 1 << 29 }),
+            },
+            health: Some(Health {
+                probe: HealthProbe::Http { path: "/healthz".to_owned(), port: None },
+                interval: Duration::from_secs(5),
+                timeout: Duration::from_secs(2),
+                failures: 3,
+                start_period: Duration::from_secs(30),
+            }),
+            ..small()
+        };
+        assert_eq!(full.hash().to_string(), "ae7494a508d6");
+    }
+
+    #[test]
+    fn what_a_template_does_not_say_is_not_hashed() {
+        let mut value = serde_json::to_value(small()).expect("a value");
+        drop_absent(&mut value);
+        assert_eq!(value, serde_json::json!({"command": ["/web"], "drain": 30_000}));
+    }
 }
