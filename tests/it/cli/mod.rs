@@ -20,6 +20,7 @@ fn snapshot(name: &str, dir: &Path, text: &str) {
     settings.add_filter(r"/\S*/tidegate\b", "<exe>");
     settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>");
     settings.add_filter(r"sha256:[0-9a-f]{12,64}", "sha256:<digest>");
+    settings.add_filter(r"\bown-\d+-\d+", "<owner>");
     settings.add_filter(r"\b[0-9a-f]{40}\b", "<commit>");
     settings.add_filter(r"(for|from|Spec|at) [0-9a-f]{8}\b", "$1 <short>");
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>");

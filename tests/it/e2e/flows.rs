@@ -61,13 +61,13 @@ fn a_merged_change_becomes_processes_and_a_line_of_history() {
     controller.end();
     assert_eq!(bench.ours(), before);
     let commits = bench.repo.history("tidegate/status").len();
-    let adopted = || {
+    let started = || {
         let log = std::fs::read_to_string(bench.path("run.log")).unwrap();
-        log.matches("a new commit is in force").count()
+        log.matches("\"running\"").count()
     };
-    let adopted_before = adopted();
+    let started_before = started();
     let mut controller = bench.run();
-    controller.wait("its first poll", || adopted() > adopted_before);
+    controller.wait("its start", || started() > started_before);
     bench.tidegate(&["plan", "--detailed-exitcode"]).code(0);
     controller.end();
     assert_eq!(bench.ours(), before);

@@ -33,12 +33,12 @@ impl Spec {
         let service = self.services.get_mut(id).unwrap();
         let region = rng.choice(service.regions.keys().copied().collect::<Vec<_>>()).unwrap();
         match kind {
-            0 | 1 => return self.add(rng),
+            0 | 1 => self.add(rng),
             2 => {
                 self.services.remove(id);
                 format!("removes {id}")
             }
-            3 | 4 | 5 => {
+            3..=5 => {
                 let desired = if rng.u32(0..6) == 0 { rng.u32(0..=MAX) } else { rng.u32(0..5) };
                 service.regions.insert(region, desired);
                 format!("sets {id}/{region} to {desired}")
