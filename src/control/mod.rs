@@ -107,6 +107,9 @@ impl Controller {
         };
         let config = &setup.config;
         let mirror = Mirror::open(&source::mirror_dir(&state_dir), setup.remote.clone())?;
+        if let Some(aside) = mirror.moved_aside() {
+            tracing::warn!(aside = %aside.display(), "the mirror was broken and is fetched anew");
+        }
         let mut source =
             Source::new(mirror, config.repository.branch.clone(), config.repository.path.clone());
         let status = read_status(&source, &config.status.branch).await?;
@@ -200,17 +203,6 @@ impl Controller {
             self.done.clear();
         }
         Ok(polled)
-    }
-
-    /// When the commit in force was made, by its committer's clock.
-    ///
-    /// # Errors
-    /// [`GitError`] when the mirror cannot be read.
-    pub async fn newest_commit_time(&self) -> Result<Option<jiff::Timestamp>, GitError> {
-        let Some(commit) = self.source.good().map(|good| good.commit.clone()) else {
-            return Ok(None);
-        };
-        self.source.with_mirror(move |mirror| Ok(Some(mirror.commit_info(&commit)?.time))).await
     }
 
     /// The commit that a branch, tag, full reference name or id means in the spec repository now; it is in
