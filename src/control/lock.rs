@@ -3,6 +3,9 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::time::Duration;
+
+use crate::apply::{Clock, elapsed};
 
 /// Why the state folder cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +36,26 @@ pub(super) struct StateLock {
     _file: File,
 }
 
+/// How long a lock is waited for: one that was just killed, or is just ending, may hold it a moment longer.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Pause between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(100);
+
 impl StateLock {
-    pub(super) fn take(state_dir: &Path) -> Result<Self, LockError> {
+    /// Takes the lock; waits a moment for one that is about to be let go.
+    pub(super) async fn take(state_dir: &Path, clock: &dyn Clock) -> Result<Self, LockError> {
+        let begun = clock.now();
+        loop {
+            match Self::try_take(state_dir) {
+                Err(LockError::Held { .. }) if elapsed(begun, clock.now()) < WAIT_MAX => {
+                    clock.sleep(TRY_EVERY).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_take(state_dir: &Path) -> Result<Self, LockError> {
         let folder = state_dir.display().to_string();
         let unusable =
             |source: std::io::Error| LockError::Unusable { folder: folder.clone(), source };

@@ -102,7 +102,7 @@ impl Controller {
         std::fs::create_dir_all(&state_dir).map_err(state("create the state folder"))?;
         let dry_run = setup.config.dry_run;
         let lock = match purpose {
-            Purpose::Act => Some(StateLock::take(&state_dir)?),
+            Purpose::Act => Some(StateLock::take(&state_dir, clock.as_ref()).await?),
             Purpose::Look => None,
         };
         let config = &setup.config;
