@@ -120,6 +120,15 @@ text_id!(
     ProviderName, plain_name
 );
 text_id!(
+    /// The name of a signal in a policy.
+    SignalName, plain_name
+);
+text_id!(
+    /// The name under which the controller's configuration knows a metric source; `provider` and `proxy`
+    /// are the built-in ones.
+    SourceName, plain_name
+);
+text_id!(
     /// The name by which a spec may refer to a secret of the controller's configuration.
     SecretName, plain_name
 );

@@ -7,11 +7,17 @@ mod catalogue;
 mod decision;
 mod diagnostic;
 mod duration;
+mod expression;
+mod floor;
 mod ids;
+mod moment;
 mod outcome;
 mod plan;
+mod policy;
 mod replica;
+mod schedule;
 mod secret;
+mod signal;
 mod source;
 mod spec;
 #[cfg(test)]
@@ -21,19 +27,28 @@ pub use catalogue::{About, Catalogue, Prices, Regions, TemplateKey};
 pub use decision::{Bounds, Decision, DecisionInputs, Owner, Reason, Stage, TraceLine};
 pub use diagnostic::{Code, Diagnostic, Position, Severity};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use expression::{Expression, ExpressionError, Variables};
+pub use floor::{Burst, Pause};
 pub use ids::{
     CommitId, Count, IdError, Ordinal, OwnerId, PlanDigest, PolicyName, ProviderName, Region,
-    SecretName, ServiceId, TargetId, TemplateHash,
+    SecretName, ServiceId, SignalName, SourceName, TargetId, TemplateHash,
 };
+pub use moment::Moment;
 pub use outcome::{FailureKind, Next, Outcome, OutcomeResult, TargetOutcome};
 pub use plan::{
     Action, ActionKind, Held, HeldReason, Plan, PlanTotals, Step, TargetChange, TargetPlan, Warning,
 };
+pub use policy::{
+    Behavior, Condition, Direction, Effect, Idle, Limit, Policy, Rule, Schedule, Target,
+    TargetKind, Threshold,
+};
 pub use replica::{Exit, Gap, Observed, Phase, Replica, ReplicaKey};
+pub use schedule::{ScheduleError, Window, Windows};
 pub use secret::Secret;
+pub use signal::{MAX_AGE_DEFAULT, Measured, OnMissing, Signal, SignalState};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, SourceFile, Sources};
 pub use spec::{
     Autoscale, CpuShare, DnsRecord, DriftMode, EnvValue, Guard, Health, HealthProbe, LoadBalancing,
-    MemoryBytes, Policy, PolicyChoice, Port, RegionScale, Resources, Routing, Scale, Service, Spec,
+    MemoryBytes, PolicyChoice, Port, RegionScale, Resources, Routing, Scale, Service, Spec,
     Storage, Strategy, Template,
 };

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Bounds, PolicyName, ProviderName, Region, SecretName, ServiceId, TemplateHash};
+use super::{
+    Bounds, Policy, PolicyName, ProviderName, Region, SecretName, ServiceId, TemplateHash,
+};
 
 /// Everything a spec repository says at one commit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -114,14 +116,6 @@ pub enum PolicyChoice {
     Inline(Policy),
 }
 
-/// How signals, schedules and limits turn into a count: the validated document in canonical form (object
-/// keys sorted).
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Policy {
-    /// The document.
-    pub document: serde_json::Value,
-}
-
 /// What one replica is. Each provider documents which keys it uses.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Template {
@@ -140,6 +134,17 @@ pub struct Template {
     /// Time between the request to stop and the kill.
     #[serde(serialize_with = "millis_exact")]
     pub drain: Duration,
+}
+
+impl Spec {
+    /// The policy of a service, be it named or in place.
+    #[must_use]
+    pub fn policy_of<'a>(&'a self, service: &'a Service) -> Option<&'a Policy> {
+        match service.scale.policy.as_ref()? {
+            PolicyChoice::Named(name) => self.policies.get(name),
+            PolicyChoice::Inline(policy) => Some(policy),
+        }
+    }
 }
 
 impl Template {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Guard, PlanDigest, Policy, PolicyChoice, Service, ServiceId, Spec};
+use crate::model::{Guard, PlanDigest, Policy, Service, ServiceId, Spec};
 
 /// Version of the canonical form; part of the digest, so that two versions never agree by accident.
 pub const DIGEST_VERSION: u32 = 1;
@@ -43,7 +43,8 @@ pub fn digest(base: Option<&Spec>, spec: &Spec) -> PlanDigest {
         let before = base.and_then(|base| base.services.get(id));
         let differs = before.is_none_or(|before| {
             !std::ptr::eq(before, service)
-                && (before != service || policy_of(base, before) != policy_of(Some(spec), service))
+                && (before != service
+                    || base.and_then(|base| base.policy_of(before)) != spec.policy_of(service))
         });
         if differs {
             services.insert(id, Some(effects(spec, service)));
@@ -69,20 +70,12 @@ pub fn digest(base: Option<&Spec>, spec: &Spec) -> PlanDigest {
     PlanDigest(format!("sha256:{hex}"))
 }
 
-/// The policy a service follows: its own, or the named one of its spec.
-pub(super) fn policy_of<'a>(spec: Option<&'a Spec>, service: &'a Service) -> Option<&'a Policy> {
-    match service.scale.policy.as_ref()? {
-        PolicyChoice::Inline(policy) => Some(policy),
-        PolicyChoice::Named(name) => spec?.policies.get(name),
-    }
-}
-
 fn effects<'a>(spec: &'a Spec, service: &'a Service) -> ServiceEffects<'a> {
     ServiceEffects {
         provider: &service.provider,
         scalable: service.scalable,
         scale: &service.scale,
-        policy: policy_of(Some(spec), service),
+        policy: spec.policy_of(service),
         template: &service.template,
         storage: &service.storage,
         routing: &service.routing,

@@ -204,7 +204,7 @@ fn same_effects(
         && before.scale.burst_ttl == after.scale.burst_ttl
         && before.scalable == after.scalable
         && before.scale.regions.get(region) == after.scale.regions.get(region)
-        && digest::policy_of(base, before) == digest::policy_of(Some(input.spec), after)
+        && base.and_then(|base| base.policy_of(before)) == input.spec.policy_of(after)
 }
 
 /// A merge that lowers a live count because of its new bounds names it.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::formats;
 use super::raw::{self, DurationText};
+use super::{formats, typed_policy};
 use crate::model::{
     Autoscale, Bounds, Count, CpuShare, DnsRecord, DriftMode, EnvValue, Guard, Health, HealthProbe,
-    LoadBalancing, MemoryBytes, Policy, PolicyChoice, PolicyName, Port, ProviderName, Region,
-    RegionScale, Resources, Routing, Scale, SecretName, Service, ServiceId, Storage, Strategy,
-    Template, parse_duration,
+    LoadBalancing, MemoryBytes, PolicyChoice, PolicyName, Port, ProviderName, Region, RegionScale,
+    Resources, Routing, Scale, SecretName, Service, ServiceId, Storage, Strategy, Template,
+    parse_duration,
 };
 
 /// Time between the request to stop and the kill: what container engines and orchestrators give, rounded.
@@ -92,7 +92,7 @@ fn region(raw: &raw::RegionScale) -> Option<(Region, RegionScale)> {
 fn policy(raw: &Value) -> Option<PolicyChoice> {
     match raw {
         Value::String(name) => PolicyName::try_from(name.as_str()).ok().map(PolicyChoice::Named),
-        Value::Object(_) => Some(PolicyChoice::Inline(Policy { document: raw.clone() })),
+        Value::Object(_) => Some(PolicyChoice::Inline(typed_policy(raw))),
         _ => None,
     }
 }

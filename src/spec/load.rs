@@ -9,10 +9,8 @@ use serde_json::Value;
 use super::findings::{Findings, Part, sort};
 use super::schema::{self, ALIASES};
 use super::yaml::{Entry, Fault, Key, Kind, Node, codes_of_syntax, parse};
-use super::{Loaded, against, check, codes, convert, policy, raw, violations};
-use crate::model::{
-    Catalogue, Guard, Policy, PolicyName, ServiceId, Severity, SourceFile, Sources, Spec,
-};
+use super::{Loaded, against, check, codes, convert, policy, raw, typed_policy, violations};
+use crate::model::{Catalogue, Guard, PolicyName, ServiceId, Severity, SourceFile, Sources, Spec};
 
 /// What kind of document a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,7 +259,7 @@ fn policies(files: &[File<'_>], findings: &mut [Findings<'_>], spec: &mut Spec) 
         }
         first.insert(name.to_owned(), place.file);
         if let Ok(name) = PolicyName::try_from(name) {
-            spec.policies.insert(name, Policy { document });
+            spec.policies.insert(name, typed_policy(&document));
         }
     }
     let policies_complete = files.iter().all(|file| file.readable || file.role == Role::Service);

@@ -19,9 +19,12 @@ pub(crate) mod schema;
 pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
+mod typed_policy;
 pub(crate) mod violations;
 mod wording;
 pub mod yaml;
+
+pub use typed_policy::typed as typed_policy;
 
 use crate::model::{Catalogue, Diagnostic, Sources, Spec};
 
