@@ -80,7 +80,7 @@ impl Bench {
             base: None,
             templates: &plan::template_hashes(&self.spec),
             observed: &observed,
-            decisions: &decide::decide_all(&self.spec, &observed),
+            decisions: &decide::testing::decided(&self.spec, &observed),
             done: &std::collections::BTreeSet::new(),
             prices: &Prices::default(),
             now: self.clock.now(),

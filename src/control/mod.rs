@@ -4,6 +4,7 @@
 //! around it. Nothing is decided here.
 
 mod cycle;
+mod deciding;
 mod error;
 mod journal;
 mod lock;
@@ -30,13 +31,14 @@ pub use source::{Good, Loaded, Polled, Source};
 use crate::apply::{self, Clock, Progress, StopReason, StopSign, World};
 use crate::git::{GitError, Mirror, Signature};
 use crate::model::{
-    CommitId, Observed, OutcomeResult, Plan, PlanDigest, Spec, TargetId, TargetOutcome,
+    CommitId, Decision, Observed, OutcomeResult, Plan, PlanDigest, Spec, TargetId, TargetOutcome,
 };
 use crate::plan::render;
 use crate::providers::Ctx;
-use crate::record::{self, Book, Cause};
+use crate::record::{self, Book, Cause, Evidence};
 use crate::{decide, observe, plan};
 use cycle::{done_in_full, is_in_full};
+use deciding::{Decided, Deciding};
 use lock::StateLock;
 use publish::{Publisher, PublisherError, WriterOptions};
 use published::read_status;
@@ -60,6 +62,7 @@ pub struct Controller {
     /// Targets whose part of the commit in force was done in full, since this run began.
     done: BTreeSet<TargetId>,
     stated: Option<(CommitId, PlanDigest)>,
+    deciding: Deciding,
     book: Book,
     publisher: Option<Publisher>,
     progress: OnProgress,
@@ -168,6 +171,7 @@ impl Controller {
             applied,
             done: BTreeSet::new(),
             stated,
+            deciding: Deciding::default(),
             book,
             publisher,
             progress,
@@ -220,17 +224,22 @@ impl Controller {
     /// # Errors
     /// [`ControlError::NoSpec`] while no commit has been good yet.
     pub async fn plan(&self) -> Result<Planned, ControlError> {
-        let good = self.source.good().cloned().ok_or_else(|| {
+        Ok(self.plan_of(self.good_or_none()?).await)
+    }
+
+    fn good_or_none(&self) -> Result<Arc<Good>, ControlError> {
+        self.source.good().cloned().ok_or_else(|| {
             let why = self.source.refused().map(|refused| refused.findings.join("; "));
             ControlError::NoSpec(why.unwrap_or_else(|| "none was read yet".to_owned()))
-        })?;
-        Ok(self.plan_of(good).await)
+        })
     }
 
     /// The plan for a given spec, be it in force or not.
     pub async fn plan_of(&self, good: Arc<Good>) -> Planned {
         let observed = self.observe(&good.spec).await;
-        let plan = self.plan_from(&good, &observed);
+        let (now, prices) = (observed.at.into(), &self.setup.catalogue.prices);
+        let decisions = self.deciding.preview(now, &good, &observed, prices);
+        let plan = self.plan_from(&good, &observed, &decisions);
         Planned { good, observed, plan }
     }
 
@@ -240,15 +249,14 @@ impl Controller {
         observe::collect(&ctx, &self.setup.providers, &scope).await
     }
 
-    fn plan_from(&self, good: &Good, observed: &Observed) -> Plan {
-        let decisions = decide::decide_all(&good.spec, observed);
+    fn plan_from(&self, good: &Good, observed: &Observed, decisions: &[Decision]) -> Plan {
         plan::plan(&plan::Input {
             spec: &good.spec,
             spec_commit: &good.commit,
             base: self.applied.as_ref().map(|applied| (&applied.spec.spec, &applied.commit)),
             templates: &good.templates,
             observed,
-            decisions: &decisions,
+            decisions,
             done: &self.done,
             prices: &self.setup.catalogue.prices,
             now: observed.at,
@@ -262,23 +270,31 @@ impl Controller {
     /// [`ControlError::NoSpec`] while no commit has been good yet, and [`ControlError::State`] when history
     /// cannot be written down; providers' failures are in the result, not errors.
     pub async fn tick(&mut self, shutdown: &StopSign) -> Result<Ticked, ControlError> {
-        let mut planned = self.plan().await?;
-        let good = planned.good.clone();
-        let mut lines = Vec::new();
-        if self.book.is_off(&planned.observed) {
+        let good = self.good_or_none()?;
+        let mut observed = self.observe(&good.spec).await;
+        let is_off = self.book.is_off(&observed);
+        if is_off {
             // A provider's list may lag behind its own calls. What is about to be called drift is looked
             // at twice.
-            planned = self.plan_of(good.clone()).await;
-            lines = self.book.found(&cause(self.clock.as_ref(), &good), &planned.observed);
+            observed = self.observe(&good.spec).await;
         }
+        let (now, prices) = (observed.at.into(), &self.setup.catalogue.prices);
+        let Decided { mut decisions, before } = self.deciding.decide(now, &good, &observed, prices);
+        let plan = self.plan_from(&good, &observed, &decisions);
+        let planned = Planned { good: good.clone(), observed, plan };
         self.note_stated(&planned.plan);
+        let evidence = self.deciding.evidence(&good, &before);
+        let cause = cause(self.clock.as_ref(), &good, evidence);
+        let mut lines = Vec::new();
+        if is_off {
+            lines = self.book.found(&cause, &planned.observed);
+        }
+        lines.extend(self.book.decided(&cause, &planned.plan));
 
         let outcomes = if self.dry_run { Vec::new() } else { self.apply(&planned, shutdown).await };
-        lines.extend(self.book.applied(
-            &cause(self.clock.as_ref(), &good),
-            &planned.plan,
-            &outcomes,
-        ));
+        let evidence = self.deciding.evidence(&good, &before);
+        let applied = self::cause(self.clock.as_ref(), &good, evidence);
+        lines.extend(self.book.applied(&applied, &planned.plan, &outcomes));
         let has = |result: OutcomeResult| {
             outcomes.iter().flat_map(|t| &t.outcomes).any(|outcome| outcome.result == result)
         };
@@ -290,9 +306,11 @@ impl Controller {
         // the world nor the base moved, it is what was planned.
         let again = if !outcomes.is_empty() {
             let observed = self.observe(&good.spec).await;
-            Some((self.plan_from(&good, &observed), observed))
+            decide::refresh(&mut decisions, &good.spec, &observed, &good.templates);
+            Some((self.plan_from(&good, &observed, &decisions), observed))
         } else if is_rebased {
-            Some((self.plan_from(&good, &planned.observed), planned.observed.clone()))
+            let observed = planned.observed.clone();
+            Some((self.plan_from(&good, &observed, &decisions), observed))
         } else {
             None
         };
@@ -300,7 +318,9 @@ impl Controller {
             Some((after, observed)) => (after, observed),
             None => (&planned.plan, &planned.observed),
         };
-        lines.extend(self.book.settled(&cause(self.clock.as_ref(), &good), after, &outcomes));
+        let evidence = self.deciding.evidence(&good, &before);
+        let settled = self::cause(self.clock.as_ref(), &good, evidence);
+        lines.extend(self.book.settled(&settled, after, &outcomes));
         self.record(lines, after, observed)?;
         Ok(Ticked { planned, outcomes, is_superseded, is_deferred })
     }
@@ -464,8 +484,8 @@ impl Controller {
     }
 }
 
-fn cause<'a>(clock: &dyn Clock, good: &'a Good) -> Cause<'a> {
-    Cause { now: clock.now(), spec_commit: &good.commit, author: &good.author }
+fn cause<'a>(clock: &dyn Clock, good: &'a Good, evidence: Evidence<'a>) -> Cause<'a> {
+    Cause { now: clock.now(), spec_commit: &good.commit, author: &good.author, evidence }
 }
 
 /// Unique to this run: the time, and a random part for two that start at once.

@@ -117,7 +117,7 @@ impl Pending {
                 self.drifts.insert(line.target.clone(), drift);
                 is_repetition
             }
-            Kind::Rollout | Kind::Held | Kind::Released => false,
+            Kind::Rollout | Kind::Held | Kind::Released | Kind::Refused | Kind::Allowed => false,
         }
     }
 

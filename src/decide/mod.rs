@@ -1,129 +1,265 @@
-//! Policy, state and signals in, a decision with its trace out.
+//! Policy, memory and signals in, a decision with its trace out, and the memory for the next one.
 //!
-//! Pure: no clock, randomness, I/O or map order. Each stage is a function in a file of its own that takes
-//! the count of the stage before, and leaves a line in the trace, also when it changes nothing. Deciding
-//! cannot fail: what is unknown makes a decision that moves nothing.
+//! Pure: no clock, randomness, I/O or map order. The controller, back-tests, replays and explanations call the
+//! same functions. Each stage is a function in a file of its own that takes the count of the stage before,
+//! and leaves a line in the trace, also when it changes nothing. Deciding cannot fail: what is unknown makes
+//! a decision that moves nothing.
+//!
+//! The stages, in order: [`signals`] (what a measurement is worth) → [`targets`], [`rules`], [`expression`]
+//! (votes) → [`combine`] (the largest; what is missing forbids going down) → [`tolerance`] →
+//! [`stabilization`] → [`rate`] → [`flapping`] → [`idle`] → [`schedules`], [`bursts`] (floors) → [`bounds`] →
+//! [`cooldown`] → [`rollout`] → [`cost`] → [`pause`] → [`observation`]. The cost cap comes after the waits,
+//! because it is a hard bound: no wait may exceed it.
 
 mod bounds;
+mod bursts;
+mod combine;
+mod cooldown;
+mod cost;
+mod defaults;
+mod draft;
+mod expression;
+mod flapping;
+mod idle;
 mod observation;
+mod pause;
+mod rate;
+mod relief;
 mod rest;
+mod rollout;
+mod rules;
+mod schedules;
+mod settle;
+mod signals;
+mod stabilization;
+mod supply;
+mod targets;
+mod tolerance;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use supply::Supplies;
+pub use supply::Supply;
 
 use crate::model::{
-    Count, Decision, DecisionInputs, Gap, Observed, Owner, Phase, ProviderName, Region,
-    RegionScale, Replica, Service, Spec, TargetId, TraceLine,
+    Autoscale, Burst, CostShare, Count, Decision, DecisionInputs, Measured, Moment, Observed,
+    Pause, Policy, Prices, RegionScale, Service, ServiceId, Spec, TargetId, TargetState,
+    TemplateHash,
 };
+use draft::Draft;
 
-/// What is known about a target's replicas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Supply {
-    /// Replicas that exist and are not draining; `None` where the world could not be read.
-    pub count: Option<Count>,
-    /// Those of them that are ready.
-    pub ready: Count,
+/// Everything one decision is made from, besides the memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The target.
+    pub target: &'a TargetId,
+    /// Instant, bounds, mode, supply.
+    pub facts: DecisionInputs,
+    /// The service's policy.
+    pub policy: Option<&'a Policy>,
+    /// What was measured, in the order of the policy's signals.
+    pub measured: &'a [Measured],
+    /// Bursts; those that are not in force or about other targets do nothing.
+    pub bursts: &'a [Burst],
+    /// Pauses; likewise.
+    pub pauses: &'a [Pause],
 }
 
-/// Decides every target of the spec, in the order of the spec's ids.
-pub fn decide_all(spec: &Spec, observed: &Observed) -> Vec<Decision> {
-    let supplies = Supplies::of(observed);
+impl<'a> Input<'a> {
+    /// The pause in force: the one that lasts longest.
+    pub(crate) fn pause(&self) -> Option<&'a Pause> {
+        let in_force =
+            |pause: &&Pause| pause.is_in_force(self.facts.now) && pause.is_about(self.target);
+        self.pauses.iter().filter(in_force).max_by_key(|pause| pause.until)
+    }
+}
+
+/// The world that all targets of a spec are decided in.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    /// The instant.
+    pub now: Moment,
+    /// The spec.
+    pub spec: &'a Spec,
+    /// Hash of each service's template: tells which replicas are being replaced.
+    pub templates: &'a BTreeMap<ServiceId, TemplateHash>,
+    /// What exists.
+    pub observed: &'a Observed,
+    /// What was measured, by target, in the order of its policy's signals.
+    pub measured: &'a BTreeMap<TargetId, Vec<Measured>>,
+    /// Bursts.
+    pub bursts: &'a [Burst],
+    /// Pauses.
+    pub pauses: &'a [Pause],
+    /// What replicas cost.
+    pub prices: &'a Prices,
+}
+
+/// Decides every target of the spec, in the order of the spec's ids, and brings the memories up to date.
+/// Targets without a memory get one.
+pub fn decide_all(
+    world: &World<'_>,
+    states: &mut BTreeMap<TargetId, TargetState>,
+) -> Vec<Decision> {
+    let supplies = Supplies::of(world.observed, world.templates);
     let mut decisions = Vec::new();
-    for service in spec.services.values() {
+    for service in world.spec.services.values() {
+        let policy = world.spec.policy_of(service);
+        let mut targets: Vec<(TargetId, DecisionInputs)> = Vec::new();
+        let mut memories: Vec<TargetState> = Vec::new();
         for (region, scale) in &service.scale.regions {
             let target = TargetId { service: service.id.clone(), region: region.clone() };
             let supply = supplies.get(&target, service.provider.as_ref());
-            decisions.push(decide(service, scale, target, supply));
+            memories.push(states.get_mut(&target).map(std::mem::take).unwrap_or_default());
+            targets.push((target, facts(world.now, service, scale, supply)));
+        }
+        let price = service.provider.as_ref().and_then(|provider| world.prices.of(provider));
+        let cap = service.scale.max_hourly_cost.zip(price).map(|(cap, price)| Cap { cap, price });
+        let inputs: Vec<Input<'_>> = targets
+            .iter()
+            .map(|(target, facts)| Input {
+                target,
+                facts: *facts,
+                policy,
+                measured: world.measured.get(target).map(Vec::as_slice).unwrap_or_default(),
+                bursts: world.bursts,
+                pauses: world.pauses,
+            })
+            .collect();
+        decisions.extend(decide_service(&inputs, &mut memories, cap));
+        for ((target, _), memory) in targets.into_iter().zip(memories) {
+            states.insert(target, memory);
         }
     }
     decisions
 }
 
-/// Decides one target.
-pub fn decide(
-    service: &Service,
-    scale: &RegionScale,
-    target: TargetId,
-    supply: Supply,
-) -> Decision {
-    let inputs = DecisionInputs {
+/// What a service may cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cap {
+    /// The most per hour, in the currency of the price table.
+    pub cap: f64,
+    /// The price of one replica-hour.
+    pub price: f64,
+}
+
+/// Decides all regions of one service together, because they share its cost cap.
+pub fn decide_service(
+    inputs: &[Input<'_>],
+    states: &mut [TargetState],
+    cap: Option<Cap>,
+) -> Vec<Decision> {
+    let mut drafts: Vec<Draft<'_>> =
+        inputs.iter().zip(states).map(|(input, state)| begin(input, state)).collect();
+    let shares = cap.map(|cap| {
+        let asks: Vec<cost::Ask> = drafts.iter().map(ask).collect();
+        (cap.cap, cost::share(&asks, cap.price, cap.cap))
+    });
+    drafts
+        .drain(..)
+        .enumerate()
+        .map(|(index, draft)| {
+            let share = shares.as_ref().and_then(|(cap, shares)| {
+                Some(CostShare { cap: *cap, allowed: *shares.get(index)? })
+            });
+            finish(draft, share)
+        })
+        .collect()
+}
+
+/// Decides one target whose share of the service's cost cap is known.
+pub fn decide(input: &Input<'_>, state: &mut TargetState, share: Option<CostShare>) -> Decision {
+    finish(begin(input, state), share)
+}
+
+/// What is known of a target when it is decided.
+fn facts(now: Moment, service: &Service, scale: &RegionScale, supply: Supply) -> DecisionInputs {
+    DecisionInputs {
+        now,
         bounds: scale.bounds,
         autoscale: service.scale.autoscale,
         observed: supply.count,
         ready: supply.ready,
-    };
-    let rest = rest::rest(&inputs);
-    let wanted = rest.after;
-    let bounded = bounds::clamp(wanted, &inputs.bounds);
-    let settled = observation::require(bounded.after, supply.count);
-    let effective = supply.count.map(|_| bounded.after);
-
-    let trace = vec![rest, bounded, settled];
-    let (reason, sentence) = last_word(&trace);
-    Decision {
-        target,
-        owner: Owner::of(inputs.autoscale),
-        inputs,
-        wanted,
-        effective,
-        reason,
-        sentence,
-        trace,
+        starting: supply.starting,
+        is_rolling_out: supply.is_rolling_out,
+        cooldown: scale.cooldown.or(service.scale.cooldown).unwrap_or(Duration::ZERO),
     }
 }
 
-/// The reason a person is told: that of the last stage that changed the count, else that of the first.
-fn last_word(trace: &[TraceLine]) -> (crate::model::Reason, String) {
-    trace
-        .iter()
-        .rev()
-        .find(|line| line.before != line.after || line.reason == crate::model::Reason::MissingData)
-        .or_else(|| trace.first())
-        .map_or((crate::model::Reason::AtDesired, String::new()), |line| {
-            (line.reason, line.sentence.clone())
-        })
+/// What a target asks of the service's cost cap.
+fn ask(draft: &Draft<'_>) -> cost::Ask {
+    let facts = &draft.input.facts;
+    if draft.input.pause().is_some() || facts.observed.is_none() {
+        // It stays as it is, so what it costs is spent already.
+        return cost::Ask { least: draft.current, wanted: draft.current };
+    }
+    cost::Ask { least: facts.bounds.min, wanted: draft.count }
 }
 
-/// How many of a target's replicas count, and how many of these are ready.
-fn count(found: &[Replica]) -> (Count, Count) {
-    let (mut count, mut ready) = (Count(0), Count(0));
-    for replica in found {
-        match replica.phase {
-            Phase::Draining => {}
-            Phase::Ready => {
-                count.0 += 1;
-                ready.0 += 1;
-            }
-            Phase::Starting | Phase::Unhealthy { .. } | Phase::BackOff { .. } | Phase::Stopped => {
-                count.0 += 1;
-            }
+/// The stages up to the ones that need the whole service.
+fn begin<'a>(input: &'a Input<'a>, state: &'a mut TargetState) -> Draft<'a> {
+    let mut draft = Draft::new(input, state);
+    let is_metrics = input.facts.autoscale == Autoscale::Metrics;
+    match input.policy.filter(|_| is_metrics) {
+        Some(policy) => {
+            settle::adopt(&mut draft, policy);
+            signals::judge(&mut draft, policy);
+            targets::vote(&mut draft, policy);
+            rules::vote(&mut draft, policy);
+            expression::vote(&mut draft, policy);
+            combine::combine(&mut draft, policy);
+            tolerance::stay(&mut draft, policy);
+            stabilization::wait(&mut draft, policy);
+            rate::limit(&mut draft, policy);
+            flapping::anticipate(&mut draft, policy);
+            idle::rest(&mut draft, policy);
         }
+        None => rest::rest(&mut draft),
     }
-    (count, ready)
+    if let Some(policy) = input.policy
+        && input.facts.autoscale != Autoscale::Disabled
+    {
+        schedules::lift(&mut draft, policy);
+    }
+    bursts::lift(&mut draft);
+    bounds::clamp(&mut draft);
+    if is_metrics {
+        cooldown::wait(&mut draft);
+        rollout::wait(&mut draft);
+    }
+    draft
 }
 
-/// Counts of all targets, gathered in one pass over what was observed.
-#[derive(Debug)]
-struct Supplies<'a> {
-    counts: BTreeMap<&'a TargetId, (Count, Count)>,
-    gaps: &'a [Gap],
+/// The rest of the stages, and the decision.
+fn finish(mut draft: Draft<'_>, share: Option<CostShare>) -> Decision {
+    cost::cap(&mut draft, share);
+    pause::hold(&mut draft);
+    observation::require(&mut draft);
+    settle::settle(draft, share)
 }
 
-impl<'a> Supplies<'a> {
-    fn of(observed: &'a Observed) -> Self {
-        let counts = observed.by_target().map(|(target, found)| (target, count(found)));
-        Self { counts: counts.collect(), gaps: &observed.gaps }
-    }
-
-    fn get(&self, target: &TargetId, provider: Option<&ProviderName>) -> Supply {
-        let (count, ready) = self.counts.get(target).copied().unwrap_or_default();
-        let unknown = provider.is_none_or(|provider| self.has_gap(provider, &target.region));
-        Supply { count: (!unknown).then_some(count), ready }
-    }
-
-    fn has_gap(&self, provider: &ProviderName, region: &Region) -> bool {
-        self.gaps.iter().any(|gap| gap.provider == *provider && gap.region == *region)
+/// Replaces what is known of the replicas, after a plan was applied: the decision stands, the world moved.
+pub fn refresh(
+    decisions: &mut [Decision],
+    spec: &Spec,
+    observed: &Observed,
+    templates: &BTreeMap<ServiceId, TemplateHash>,
+) {
+    let supplies = Supplies::of(observed, templates);
+    for decision in decisions {
+        let provider =
+            spec.services.get(&decision.target.service).and_then(|s| s.provider.as_ref());
+        let supply = supplies.get(&decision.target, provider);
+        let decided = decision.trace.last().map_or(Count(0), |line| line.after);
+        decision.inputs.observed = supply.count;
+        decision.inputs.ready = supply.ready;
+        decision.inputs.starting = supply.starting;
+        decision.effective = supply.count.map(|_| decided);
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

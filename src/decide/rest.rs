@@ -1,23 +1,13 @@
-//! What the count rests at when nothing votes: the spec's `desired`.
+//! What the count rests at where nobody votes: the spec's `desired`.
 
-use crate::model::{Autoscale, DecisionInputs, Reason, Stage, TraceLine};
+use super::draft::Draft;
+use crate::model::{Autoscale, Detail, Reason, Stage};
 
-/// `manual` and `disabled` services rest at `desired` by definition; a `metrics` service converges to it
-/// while no vote is in force.
-pub(super) fn rest(inputs: &DecisionInputs) -> TraceLine {
-    let desired = inputs.bounds.desired;
-    let sentence = match inputs.autoscale {
-        Autoscale::Manual => format!("the spec asks for {desired}"),
-        Autoscale::Disabled => format!("the spec asks for {desired} and autoscaling is disabled"),
-        Autoscale::Metrics => {
-            format!("no vote is in force, so the count rests at desired {desired}")
-        }
-    };
-    TraceLine {
-        stage: Stage::Rest,
-        before: desired,
-        after: desired,
-        reason: Reason::AtDesired,
-        sentence,
-    }
+/// `manual` and `disabled` services rest at `desired` by definition.
+pub(super) fn rest(draft: &mut Draft<'_>) {
+    let facts = &draft.input.facts;
+    let desired = facts.bounds.desired;
+    let is_disabled = facts.autoscale == Autoscale::Disabled;
+    let detail = Detail::Desired { desired, is_disabled };
+    draft.pass(Stage::Rest, desired, Some(Reason::AtDesired), detail);
 }

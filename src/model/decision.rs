@@ -1,10 +1,11 @@
 //! What a target's count should be, and every step that led there.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Autoscale, Count, TargetId};
+use super::{Autoscale, Count, Moment, Reason, TargetId, TraceLine};
 
 /// The counts a target may have. `min <= desired <= max` in a valid spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,104 +53,76 @@ impl Owner {
     }
 }
 
-/// Why a count is what it is: one variant per thing that can push a decision or stop it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// The count rests at the spec's `desired`.
-    AtDesired,
-    /// The bounds moved the count.
-    Bounds,
-    /// The world could not be read, so the count is left as it is.
-    MissingData,
-    /// The count changed without a recorded decision.
-    Drift,
-    /// The service or region is gone from the spec.
-    Removed,
-}
-
-impl Reason {
-    /// The stable, kebab-case code.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::AtDesired => "at-desired",
-            Self::Bounds => "bounds",
-            Self::MissingData => "missing-data",
-            Self::Drift => "drift",
-            Self::Removed => "removed",
-        }
-    }
-}
-
-/// A stage of deciding, in the order they run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// What the count rests at when nothing votes.
-    Rest,
-    /// Clamping to `[min, max]`.
-    Bounds,
-    /// Holding still where the world is unknown.
-    Observation,
-}
-
-impl Stage {
-    /// The word for traces.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Rest => "rest",
-            Self::Bounds => "bounds",
-            Self::Observation => "observation",
-        }
-    }
-}
-
-/// What one stage did to the count.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TraceLine {
-    /// The stage.
-    pub stage: Stage,
-    /// The count it was given.
-    pub before: Count,
-    /// The count it passed on.
-    pub after: Count,
-    /// Why, as a code.
-    pub reason: Reason,
-    /// Why, as a sentence.
-    pub sentence: String,
-}
-
-/// What a decision was made from: enough, with the policy, to make it again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a decision was made from, besides policy, measurements, bursts, pauses and memory.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecisionInputs {
+    /// The instant it is for.
+    pub now: Moment,
     /// The target's bounds.
     pub bounds: Bounds,
     /// Who may move the count.
     pub autoscale: Autoscale,
-    /// Replicas that exist; `None` where the world could not be read.
+    /// Replicas that exist and are not on their way out; `None` where the world could not be read.
     pub observed: Option<Count>,
-    /// Replicas that are ready.
+    /// Those of them that are ready.
     pub ready: Count,
+    /// Those of them that are on their way to be ready.
+    pub starting: Count,
+    /// Whether replicas are being replaced.
+    pub is_rolling_out: bool,
+    /// Time after any change before a step down.
+    pub cooldown: Duration,
+}
+
+/// What of a service's hourly cost falls to one target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CostShare {
+    /// The cap of the whole service, in the currency of the price table, per hour.
+    pub cap: f64,
+    /// Replicas of this target that fit under it.
+    pub allowed: Count,
 }
 
 /// The count one target should have at one instant.
 #[must_use]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The target.
     pub target: TargetId,
     /// What it was made from.
     pub inputs: DecisionInputs,
+    /// The count before: what was decided last, else what exists.
+    pub current: Count,
     /// What the votes and floors asked for, before bounds and guards.
     pub wanted: Count,
     /// What the count should be; `None` where the world could not be read, so that nothing may move.
     pub effective: Option<Count>,
+    /// What of the service's cost cap falls to this target, where it has one.
+    pub cost: Option<CostShare>,
     /// Who owns the count.
     pub owner: Owner,
-    /// The reason of the last stage that mattered.
+    /// The reason of the stage that mattered most.
     pub reason: Reason,
-    /// That reason in a sentence.
-    pub sentence: String,
+    /// What stood in the way of what was wanted, if anything did.
+    pub refused: Option<Reason>,
+    /// Which line of the trace `reason` comes from.
+    pub decisive: usize,
     /// What every stage did.
     pub trace: Vec<TraceLine>,
+}
+
+impl Decision {
+    /// The decisive reason in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        self.trace.get(self.decisive).map(TraceLine::sentence).unwrap_or_default()
+    }
+
+    /// The refusal in a sentence.
+    #[must_use]
+    pub fn refusal(&self) -> Option<(Reason, String)> {
+        let refused = self.refused?;
+        let line = self.trace.iter().rev().find(|line| line.reason == Some(refused))?;
+        Some((refused, line.sentence()))
+    }
 }

@@ -20,11 +20,13 @@ mod secret;
 mod signal;
 mod source;
 mod spec;
+mod state;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trace;
 
 pub use catalogue::{About, Catalogue, Prices, Regions, TemplateKey};
-pub use decision::{Bounds, Decision, DecisionInputs, Owner, Reason, Stage, TraceLine};
+pub use decision::{Bounds, CostShare, Decision, DecisionInputs, Owner};
 pub use diagnostic::{Code, Diagnostic, Position, Severity};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use expression::{Expression, ExpressionError, Variables};
@@ -52,3 +54,7 @@ pub use spec::{
     MemoryBytes, PolicyChoice, Port, RegionScale, Resources, Routing, Scale, Service, Spec,
     Storage, Strategy, Template,
 };
+pub use state::{
+    FiredRule, RelievedStep, ScheduleEdge, SignalMemory, StepTaken, TargetState, Wish,
+};
+pub use trace::{Detail, Reason, Stage, TraceLine};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
 use super::{Count, Expression, Signal, Windows};
 
@@ -14,6 +15,8 @@ use super::{Count, Expression, Signal, Windows};
 pub struct Policy {
     /// The validated document in canonical form (object keys sorted): what digests and records hold.
     pub document: serde_json::Value,
+    /// Tells this document from another: memories of a target belong to it.
+    pub fingerprint: u64,
     /// The measured inputs, sorted by name; other parts refer to them by index.
     pub signals: Vec<Signal>,
     /// Proportional rules: each votes for a count.
@@ -36,6 +39,15 @@ pub struct Policy {
 impl PartialEq for Policy {
     fn eq(&self, other: &Self) -> bool {
         self.document == other.document
+    }
+}
+
+impl Policy {
+    /// The fingerprint of a document.
+    #[must_use]
+    pub fn fingerprint_of(document: &serde_json::Value) -> u64 {
+        let digest = Sha256::digest(document.to_string().as_bytes());
+        digest.iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte))
     }
 }
 

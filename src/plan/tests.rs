@@ -40,7 +40,7 @@ fn planned_after(
         base: base.map(|base| (base, &a)),
         templates: &template_hashes(spec),
         observed,
-        decisions: &decide::decide_all(spec, observed),
+        decisions: &decide::testing::decided(spec, observed),
         done,
         prices: &Prices::default(),
         now: Timestamp::UNIX_EPOCH,

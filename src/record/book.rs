@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::history::{self, HistoryLine, Inputs, Kind, LineOutcome};
+use super::evidence::{Evidence, Inputs};
+use super::history::{self, HistoryLine, Kind, LineOutcome};
 use super::status::StatusFile;
 use crate::model::{
     CommitId, Count, Observed, Outcome, OutcomeResult, Phase, Plan, ProviderName, Reason, Region,
@@ -22,6 +23,8 @@ pub struct Entry {
     pub reason: String,
     /// Reason codes of what is held.
     pub held: BTreeSet<String>,
+    /// Reason code of what stands in the way of another count.
+    pub refused: Option<String>,
     /// The last failure, until something succeeds.
     pub last_error: Option<String>,
     /// The provider it was last seen on.
@@ -37,6 +40,8 @@ pub struct Cause<'a> {
     pub spec_commit: &'a CommitId,
     /// Author of that commit.
     pub author: &'a str,
+    /// What the decisions were made from.
+    pub evidence: Evidence<'a>,
 }
 
 /// The ledger.
@@ -69,6 +74,7 @@ impl Book {
                 since: target.since,
                 reason: target.reason.clone(),
                 held: target.held.iter().map(|held| held.reason.clone()).collect(),
+                refused: target.refused.as_ref().map(|refused| refused.reason.clone()),
                 last_error: target.last_error.clone(),
                 provider: target.provider.clone(),
             };
@@ -161,9 +167,44 @@ impl Book {
             Kind::Released => {
                 entry.held.remove(&line.reason);
             }
+            Kind::Refused => entry.refused = Some(line.reason.clone()),
+            Kind::Allowed => entry.refused = None,
             Kind::Change | Kind::Rollout => entry.last_error.clone_from(&line.error),
             Kind::Drift => {}
         }
+    }
+
+    /// Records refusals that begin and that end with the decisions of this plan.
+    pub fn decided(&mut self, cause: &Cause<'_>, plan: &Plan) -> Vec<HistoryLine> {
+        let mut lines = Vec::new();
+        for target in &plan.targets {
+            let Some(decision) = &target.decision else { continue };
+            let now = decision.refused.map(Reason::code);
+            let entry = self.entries.get(&target.target);
+            let before = entry.and_then(|entry| entry.refused.clone());
+            if before.as_deref() == now {
+                continue;
+            }
+            let count = self.count(&target.target);
+            if let Some(code) = before {
+                let mut line = self.line(cause, target.target.clone(), Kind::Allowed, count, count);
+                line.reason = code;
+                "no longer in the way".clone_into(&mut line.sentence);
+                line.outcome = LineOutcome::Observed;
+                lines.push(line);
+            }
+            if let Some((reason, sentence)) = decision.refusal() {
+                let mut line = self.line(cause, target.target.clone(), Kind::Refused, count, count);
+                reason.code().clone_into(&mut line.reason);
+                line.sentence = sentence;
+                line.trace = history::trace_of(decision);
+                line.inputs = Some(Inputs::of(decision, &cause.evidence));
+                line.outcome = LineOutcome::Observed;
+                lines.push(line);
+            }
+            self.entry(cause, target).refused = now.map(str::to_owned);
+        }
+        lines
     }
 
     /// Records what became of a plan. What is held is not told here: see [`Self::settled`].
@@ -280,9 +321,9 @@ impl Book {
         match &target.decision {
             Some(decision) => {
                 line.reason = decision.reason.code().to_owned();
-                line.sentence = format!("{}: {why}", decision.sentence);
+                line.sentence = format!("{}: {why}", decision.sentence());
                 line.trace = history::trace_of(decision);
-                line.inputs = Some(Inputs::of(decision));
+                line.inputs = Some(Inputs::of(decision, &cause.evidence));
             }
             None => {
                 line.reason = Reason::Removed.code().to_owned();
@@ -384,6 +425,7 @@ impl Entry {
             since,
             reason: reason.to_owned(),
             held: BTreeSet::new(),
+            refused: None,
             last_error: None,
             provider: None,
         }

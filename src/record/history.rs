@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Autoscale, Bounds, CommitId, Decision, PlanDigest, TargetId};
+use super::evidence::Inputs;
+use crate::model::{Autoscale, CommitId, Decision, PlanDigest, TargetId};
 
 /// Version of the line's form. Readers refuse a newer one and accept older ones.
 pub const HISTORY_VERSION: u32 = 1;
@@ -81,6 +82,10 @@ pub enum Kind {
     Held,
     /// What was held back is not any more.
     Released,
+    /// The policy or a person wants another count, and something stands in the way, from now on.
+    Refused,
+    /// It does not stand in the way any more.
+    Allowed,
 }
 
 /// How the event of a line ended.
@@ -109,36 +114,11 @@ pub struct TraceStep {
     pub before: u32,
     /// The count it passed on.
     pub after: u32,
-    /// Stable reason code.
-    pub reason: String,
-    /// The reason in a sentence.
+    /// Stable reason code; absent where the stage had nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it did and why, in a sentence.
     pub sentence: String,
-}
-
-/// What the decision was made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Inputs {
-    /// The bounds.
-    pub bounds: Bounds,
-    /// The mode: `manual`, `metrics` or `disabled`.
-    pub autoscale: String,
-    /// Replicas that existed.
-    pub observed: Option<u32>,
-    /// Replicas that were ready.
-    pub ready: u32,
-}
-
-impl Inputs {
-    pub(super) fn of(decision: &Decision) -> Self {
-        let inputs = &decision.inputs;
-        Self {
-            bounds: inputs.bounds,
-            autoscale: autoscale_word(inputs.autoscale).to_owned(),
-            observed: inputs.observed.map(|count| count.0),
-            ready: inputs.ready.0,
-        }
-    }
 }
 
 pub(super) fn autoscale_word(autoscale: Autoscale) -> &'static str {
@@ -157,8 +137,8 @@ pub(super) fn trace_of(decision: &Decision) -> Vec<TraceStep> {
             stage: line.stage.word().to_owned(),
             before: line.before.0,
             after: line.after.0,
-            reason: line.reason.code().to_owned(),
-            sentence: line.sentence.clone(),
+            reason: line.reason.map(|reason| reason.code().to_owned()),
+            sentence: line.sentence(),
         })
         .collect()
 }

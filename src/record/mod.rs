@@ -5,12 +5,14 @@
 //! moved without a recorded decision gets a line of its own, with reason `drift`.
 
 mod book;
+mod evidence;
 mod history;
 mod status;
 
 pub use book::{Book, Cause, Entry};
+pub use evidence::{Cost, Evidence, Inputs};
 pub use history::{
-    HISTORY_VERSION, HistoryLine, Inputs, Kind, LineOutcome, TraceStep, history_stem, line_id,
+    HISTORY_VERSION, HistoryLine, Kind, LineOutcome, TraceStep, history_stem, line_id,
 };
 pub use status::{
     Condition, Facts, Health, Refused, STATUS_VERSION, StatusFile, StatusGap, StatusHeld,

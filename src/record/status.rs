@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::book::{Book, Entry};
 use super::history::autoscale_word;
 use crate::model::{
-    Bounds, CommitId, OwnerId, Phase, Plan, PlanDigest, ProviderName, Replica, TargetId, TargetPlan,
+    Bounds, CommitId, Owner, OwnerId, Phase, Plan, PlanDigest, ProviderName, Reason, Replica,
+    TargetId, TargetPlan,
 };
 
 /// Version of the file's form.
@@ -50,6 +51,15 @@ pub struct StatusFile {
     pub gaps: Vec<StatusGap>,
     /// Every target, sorted.
     pub targets: Vec<StatusTarget>,
+}
+
+impl StatusFile {
+    /// What it says about a target. Its targets are sorted, as [`status_file`] makes them.
+    #[must_use]
+    pub fn target(&self, target: &TargetId) -> Option<&StatusTarget> {
+        let index = self.targets.binary_search_by(|known| known.target.cmp(target)).ok()?;
+        self.targets.get(index)
+    }
 }
 
 /// How things are, in a word.
@@ -147,6 +157,9 @@ pub struct StatusTarget {
     /// Actions that remain to be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,
+    /// What stands in the way of another count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<StatusHeld>,
     /// What is held, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<StatusHeld>,
@@ -236,6 +249,8 @@ pub fn status_file(facts: &Facts<'_>, book: &Book) -> StatusFile {
 
 fn status_target(facts: &Facts<'_>, target: &TargetPlan, entry: Option<&Entry>) -> StatusTarget {
     let decision = target.decision.as_ref();
+    let effective = decision.and_then(|decision| decision.effective).map(|count| count.0);
+    let (sentence, refused) = told(facts, target, effective);
     StatusTarget {
         target: target.target.clone(),
         provider: target.provider.clone(),
@@ -246,11 +261,10 @@ fn status_target(facts: &Facts<'_>, target: &TargetPlan, entry: Option<&Entry>) 
         count: target.count.map(|count| count.0),
         recorded: entry.map_or(0, |entry| entry.count.0),
         ready: target.ready.0,
-        effective: decision.and_then(|decision| decision.effective).map(|count| count.0),
+        effective,
         owner: decision.map_or("spec", |decision| decision.owner.word()).to_owned(),
         reason: entry.map_or_else(String::new, |entry| entry.reason.clone()),
-        sentence: decision
-            .map_or_else(|| "gone from the spec".to_owned(), |decision| decision.sentence.clone()),
+        sentence,
         since: entry.map_or(facts.now, |entry| entry.since),
         pending: target
             .steps
@@ -258,6 +272,7 @@ fn status_target(facts: &Facts<'_>, target: &TargetPlan, entry: Option<&Entry>) 
             .flat_map(|step| &step.actions)
             .map(|action| format!("{} {}: {}", action.kind.word(), action.key, action.why))
             .collect(),
+        refused,
         held: target
             .held
             .iter()
@@ -269,6 +284,30 @@ fn status_target(facts: &Facts<'_>, target: &TargetPlan, entry: Option<&Entry>) 
         deviations: target.replicas.iter().filter_map(deviation).collect(),
         last_error: entry.and_then(|entry| entry.last_error.clone()),
     }
+}
+
+/// Why the count is what it is, and what stands in the way of another. Measured values move all the time:
+/// as long as nothing else does, what was told stays, so that a target at rest makes no commits.
+fn told(
+    facts: &Facts<'_>,
+    target: &TargetPlan,
+    effective: Option<u32>,
+) -> (String, Option<StatusHeld>) {
+    let Some(decision) = &target.decision else { return ("gone from the spec".to_owned(), None) };
+    let code = decision.refused.map(Reason::code);
+    let told = facts.before.and_then(|before| before.target(&target.target)).filter(|before| {
+        before.effective == effective
+            && before.bounds == target.bounds_after
+            && before.autoscale == autoscale_word(decision.inputs.autoscale)
+            && before.refused.as_ref().map(|refused| refused.reason.as_str()) == code
+    });
+    if let Some(told) = told.filter(|_| decision.owner == Owner::Policy) {
+        return (told.sentence.clone(), told.refused.clone());
+    }
+    let refused = decision.refusal();
+    let refused =
+        refused.map(|(reason, sentence)| StatusHeld { reason: reason.code().to_owned(), sentence });
+    (decision.sentence(), refused)
 }
 
 /// A target that is gone from the spec, and whose replicas cannot be seen.
@@ -305,6 +344,7 @@ fn unseen_target(facts: &Facts<'_>, target: &TargetId, entry: &Entry) -> StatusT
         sentence: "gone from the spec, and its replicas cannot be seen now".to_owned(),
         since: entry.since,
         pending: Vec::new(),
+        refused: None,
         held: held.collect(),
         deviations: Vec::new(),
         last_error: entry.last_error.clone(),

@@ -47,7 +47,7 @@ fn planned(spec: &Spec, observed: &Observed) -> Plan {
         base: Some((spec, &commit('a'))),
         templates: &plan::template_hashes(spec),
         observed,
-        decisions: &decide::decide_all(spec, observed),
+        decisions: &decide::testing::decided(spec, observed),
         done: &std::collections::BTreeSet::new(),
         prices: &Prices::default(),
         now: observed.at,
@@ -113,7 +113,11 @@ impl Desk {
         after: &Observed,
     ) -> Vec<HistoryLine> {
         self.minute += 1;
-        let cause = Cause { now: at(self.minute), spec_commit: &self.commit, author: "Ann" };
+        let nothing = (BTreeMap::new(), BTreeMap::new());
+        let evidence =
+            Evidence { spec, measured: &nothing.0, before: &nothing.1, bursts: &[], pauses: &[] };
+        let (now, spec_commit) = (at(self.minute), &self.commit);
+        let cause = Cause { now, spec_commit, author: "Ann", evidence };
         let plan = planned(spec, before);
         let outcomes = end(&plan);
         let mut lines = self.book.found(&cause, before);

@@ -43,6 +43,7 @@ pub fn typed(document: &Value) -> Policy {
         idle,
         behavior: document.get("behavior").map(behavior).unwrap_or_default(),
         signals,
+        fingerprint: Policy::fingerprint_of(document),
         document: document.clone(),
     }
 }

@@ -18,6 +18,7 @@
 mod fleet;
 mod measure;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidegate::apply::StopSign;
 use tidegate::control::{Controller, Good, Polled, Purpose};
+use tidegate::decide::World;
 use tidegate::model::{CommitId, Observed};
 use tidegate::plan::render;
 use tidegate::providers::testing::FakeProvider;
@@ -159,8 +161,21 @@ async fn change(targets: usize, folder: &Path, world: &FakeProvider) -> Value {
             .measure(async {
                 let spec = load.measure(async { spec::load(&sources, Some(&catalogue)) }).await;
                 let spec = spec.spec.unwrap();
-                let decisions =
-                    decide.measure(async { decide::decide_all(&spec, &observed) }).await;
+                let decisions = decide
+                    .measure(async {
+                        let world = World {
+                            now: observed.at.into(),
+                            spec: &spec,
+                            templates: &before.templates,
+                            observed: &observed,
+                            measured: &BTreeMap::new(),
+                            bursts: &[],
+                            pauses: &[],
+                            prices: &catalogue.prices,
+                        };
+                        decide::decide_all(&world, &mut BTreeMap::new())
+                    })
+                    .await;
                 let input = Changed { before: &before, observed: &observed, commit: &commit };
                 plan.measure(async {
                     let plan = input.plan(&spec, &decisions, &catalogue.prices);

@@ -183,7 +183,7 @@ fn target(target: &model::TargetPlan, currency: &str) -> Target {
         effective: decision.and_then(|decision| decision.effective).map(|count| count.0),
         owner: decision.map(|decision| decision.owner.word().to_owned()),
         reason: decision.map(|decision| decision.reason.code().to_owned()),
-        sentence: decision.map(|decision| decision.sentence.clone()),
+        sentence: decision.map(model::Decision::sentence),
         steps: target
             .steps
             .iter()

@@ -77,7 +77,7 @@ fn write_target(out: &mut String, target: &TargetPlan, currency: &str, paint: &P
             out,
             "  count   {arrow}, owned by the {}: {}",
             decision.owner.word(),
-            harmless(&decision.sentence)
+            harmless(&decision.sentence())
         );
     }
     for step in &target.steps {

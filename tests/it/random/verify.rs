@@ -130,11 +130,14 @@ fn chain(lines: &[HistoryLine]) -> BTreeMap<TargetId, i64> {
 /// What is held begins once and ends once, and what is open is in the status.
 fn holds(rig: &Rig, lines: &[HistoryLine]) {
     let mut open: BTreeSet<(TargetId, String)> = BTreeSet::new();
+    let mut refused: BTreeSet<(TargetId, String)> = BTreeSet::new();
     for line in lines {
         let key = (line.target.clone(), line.reason.clone());
         match line.kind {
             Kind::Held => assert!(open.insert(key), "held twice: {line:?}"),
             Kind::Released => assert!(open.remove(&key), "released but not held: {line:?}"),
+            Kind::Refused => assert!(refused.insert(key), "refused twice: {line:?}"),
+            Kind::Allowed => assert!(refused.remove(&key), "allowed but not refused: {line:?}"),
             Kind::Change | Kind::Rollout | Kind::Drift => {}
         }
     }

@@ -1,0 +1,98 @@
+//! What deciding needs besides spec and world, kept from cycle to cycle: memories, measurements, bursts and
+//! pauses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Good;
+use crate::decide::{self, World};
+use crate::model::{
+    Burst, Decision, Measured, Moment, Observed, Pause, Prices, TargetId, TargetState,
+};
+use crate::record::Evidence;
+
+/// What lasts from one decision to the next.
+#[derive(Debug, Default)]
+pub(super) struct Deciding {
+    /// The memory of every target.
+    pub(super) states: BTreeMap<TargetId, TargetState>,
+    /// What was measured last, in the order of the target's policy's signals.
+    pub(super) measured: BTreeMap<TargetId, Vec<Measured>>,
+    /// Bursts, be they in force or not.
+    pub(super) bursts: Vec<Burst>,
+    /// Pauses, likewise.
+    pub(super) pauses: Vec<Pause>,
+}
+
+/// Decisions, and the memories they were made from.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) decisions: Vec<Decision>,
+    pub(super) before: BTreeMap<TargetId, TargetState>,
+}
+
+impl Deciding {
+    /// Decides all targets and brings the memories up to date. Targets that are gone are forgotten.
+    pub(super) fn decide(
+        &mut self,
+        now: Moment,
+        good: &Good,
+        observed: &Observed,
+        prices: &Prices,
+    ) -> Decided {
+        let before = self.states.clone();
+        let mut states = std::mem::take(&mut self.states);
+        let decisions = decide::decide_all(&self.world(now, good, observed, prices), &mut states);
+        if states.len() > decisions.len() {
+            let known: BTreeSet<&TargetId> = decisions.iter().map(|d| &d.target).collect();
+            states.retain(|target, _| known.contains(target));
+        }
+        self.states = states;
+        Decided { decisions, before }
+    }
+
+    /// What would be decided now; changes no memory.
+    pub(super) fn preview(
+        &self,
+        now: Moment,
+        good: &Good,
+        observed: &Observed,
+        prices: &Prices,
+    ) -> Vec<Decision> {
+        let mut states = self.states.clone();
+        decide::decide_all(&self.world(now, good, observed, prices), &mut states)
+    }
+
+    fn world<'a>(
+        &'a self,
+        now: Moment,
+        good: &'a Good,
+        observed: &'a Observed,
+        prices: &'a Prices,
+    ) -> World<'a> {
+        World {
+            now,
+            spec: &good.spec,
+            templates: &good.templates,
+            observed,
+            measured: &self.measured,
+            bursts: &self.bursts,
+            pauses: &self.pauses,
+            prices,
+        }
+    }
+
+    /// What the decisions of this cycle were made from, for the record.
+    pub(super) fn evidence<'a>(
+        &'a self,
+        good: &'a Good,
+        before: &'a BTreeMap<TargetId, TargetState>,
+    ) -> Evidence<'a> {
+        Evidence {
+            spec: &good.spec,
+            measured: &self.measured,
+            before,
+            bursts: &self.bursts,
+            pauses: &self.pauses,
+        }
+    }
+}

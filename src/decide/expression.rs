@@ -1,0 +1,56 @@
+//! The expression: one more vote, where all signals that it names have a value.
+
+use std::sync::Arc;
+
+use super::draft::{Draft, Vote, replicas};
+use crate::model::{Detail, Policy, Reason, Stage, Variables};
+
+/// Lets the expression vote.
+pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
+    let Some(expression) = &policy.expression else { return };
+    let mut values = Vec::with_capacity(expression.signals().len());
+    for &index in expression.signals() {
+        let Some(signal) = policy.signals.get(index) else { continue };
+        let Some(value) = draft.value(index) else {
+            let detail = Detail::NoTarget { signal: signal.name.clone() };
+            draft.note(Stage::Expression, draft.current, None, detail);
+            return;
+        };
+        values.push((signal.name.as_str(), value));
+    }
+    let facts = &draft.input.facts;
+    let variables = Variables {
+        count: draft.current.0,
+        ready: facts.ready.0,
+        min: facts.bounds.min.0,
+        max: facts.bounds.max.0,
+    };
+    match expression.value(values, variables) {
+        Ok(value) => {
+            let wants = replicas(value);
+            draft.note(
+                Stage::Expression,
+                wants,
+                Some(Reason::Expression),
+                Detail::Expression { value, wants },
+            );
+            draft.vote(Vote {
+                count: wants,
+                reason: Reason::Expression,
+                target: None,
+                ratio: None,
+            });
+        }
+        Err(error) => {
+            // It has values and no result: as little known as a signal without a value.
+            draft.is_expression_lost = true;
+            let why = Arc::from(error.to_string());
+            draft.note(
+                Stage::Expression,
+                draft.current,
+                Some(Reason::MissingData),
+                Detail::NoExpression { why },
+            );
+        }
+    }
+}

@@ -1,0 +1,607 @@
+//! The trace of a decision: a line for every stage, as data; sentences are made when somebody reads them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Count, Moment, SignalName, SignalState, TargetKind, format_duration};
+
+/// Why a count is what it is, or why it did not change: one variant per thing that can push a decision or
+/// stop it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The count rests at the spec's `desired`.
+    AtDesired,
+    /// Nothing lower is allowed.
+    AtMin,
+    /// Nothing higher is allowed.
+    AtMax,
+    /// The signal is near enough to its target.
+    WithinTolerance,
+    /// More was wanted a moment ago, or less: the wish must last.
+    Stabilizing,
+    /// A step may only be so large.
+    RateLimited,
+    /// The last change was a moment ago.
+    Cooldown,
+    /// Replicas are being replaced.
+    RolloutInProgress,
+    /// Something that is needed for the decision could not be read.
+    MissingData,
+    /// The step down would be undone at once.
+    AnticipatedFlapping,
+    /// More replicas did not help the last times.
+    Ineffective,
+    /// More would cost more than the cap.
+    CostCapped,
+    /// A person said that nothing may change.
+    Paused,
+    /// A schedule asks for it.
+    Schedule,
+    /// A burst asks for it.
+    Burst,
+    /// A target asks for it.
+    Target,
+    /// A rule asks for it.
+    Rule,
+    /// The expression asks for it.
+    Expression,
+    /// Nothing happens, so nothing runs.
+    Idle,
+    /// The bounds moved the count.
+    Bounds,
+    /// The count changed without a recorded decision.
+    Drift,
+    /// The service or region is gone from the spec.
+    Removed,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: &[Self] = &[
+        Self::AtDesired,
+        Self::AtMin,
+        Self::AtMax,
+        Self::WithinTolerance,
+        Self::Stabilizing,
+        Self::RateLimited,
+        Self::Cooldown,
+        Self::RolloutInProgress,
+        Self::MissingData,
+        Self::AnticipatedFlapping,
+        Self::Ineffective,
+        Self::CostCapped,
+        Self::Paused,
+        Self::Schedule,
+        Self::Burst,
+        Self::Target,
+        Self::Rule,
+        Self::Expression,
+        Self::Idle,
+        Self::Bounds,
+        Self::Drift,
+        Self::Removed,
+    ];
+
+    /// The stable, kebab-case code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::AtDesired => "at-desired",
+            Self::AtMin => "at-min",
+            Self::AtMax => "at-max",
+            Self::WithinTolerance => "within-tolerance",
+            Self::Stabilizing => "stabilizing",
+            Self::RateLimited => "rate-limited",
+            Self::Cooldown => "cooldown",
+            Self::RolloutInProgress => "rollout-in-progress",
+            Self::MissingData => "missing-data",
+            Self::AnticipatedFlapping => "anticipated-flapping",
+            Self::Ineffective => "ineffective",
+            Self::CostCapped => "cost-capped",
+            Self::Paused => "paused",
+            Self::Schedule => "schedule",
+            Self::Burst => "burst",
+            Self::Target => "target",
+            Self::Rule => "rule",
+            Self::Expression => "expression",
+            Self::Idle => "idle",
+            Self::Bounds => "bounds",
+            Self::Drift => "drift",
+            Self::Removed => "removed",
+        }
+    }
+
+    /// Whether it stands for something that was wanted and is not done: its beginning and its end are
+    /// history. Being near enough to a target is no refusal.
+    #[must_use]
+    pub fn is_refusal(self) -> bool {
+        match self {
+            Self::AtMax
+            | Self::Stabilizing
+            | Self::RateLimited
+            | Self::Cooldown
+            | Self::RolloutInProgress
+            | Self::MissingData
+            | Self::AnticipatedFlapping
+            | Self::Ineffective
+            | Self::CostCapped
+            | Self::Paused => true,
+            Self::AtDesired
+            | Self::AtMin
+            | Self::WithinTolerance
+            | Self::Schedule
+            | Self::Burst
+            | Self::Target
+            | Self::Rule
+            | Self::Expression
+            | Self::Idle
+            | Self::Bounds
+            | Self::Drift
+            | Self::Removed => false,
+        }
+    }
+}
+
+/// A stage of deciding, in the order they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// What the measurements are worth.
+    Signals,
+    /// The vote of a proportional rule.
+    Target,
+    /// The vote of a threshold rule.
+    Rule,
+    /// The vote of the expression.
+    Expression,
+    /// What the count rests at when nothing votes.
+    Rest,
+    /// The largest vote; what is missing forbids going down.
+    Combine,
+    /// Staying where the signal is near enough to its target.
+    Tolerance,
+    /// Waiting until a wish has lasted.
+    Stabilization,
+    /// Steps of a limited size.
+    RateLimit,
+    /// Not going down where that would be undone at once.
+    Flapping,
+    /// Going to zero where nothing happens.
+    Idle,
+    /// Floors of schedules.
+    Schedule,
+    /// Floors of bursts.
+    Burst,
+    /// Clamping to `[min, max]`.
+    Bounds,
+    /// Waiting after a change before going down.
+    Cooldown,
+    /// Not going down while replicas are being replaced.
+    Rollout,
+    /// Staying within what the service may cost.
+    Cost,
+    /// Holding still because a person said so.
+    Pause,
+    /// Holding still where the world is unknown.
+    Observation,
+}
+
+impl Stage {
+    /// The word for traces.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Signals => "signals",
+            Self::Target => "target",
+            Self::Rule => "rule",
+            Self::Expression => "expression",
+            Self::Rest => "rest",
+            Self::Combine => "combine",
+            Self::Tolerance => "tolerance",
+            Self::Stabilization => "stabilization",
+            Self::RateLimit => "rate-limit",
+            Self::Flapping => "flapping",
+            Self::Idle => "idle",
+            Self::Schedule => "schedule",
+            Self::Burst => "burst",
+            Self::Bounds => "bounds",
+            Self::Cooldown => "cooldown",
+            Self::Rollout => "rollout",
+            Self::Cost => "cost",
+            Self::Pause => "pause",
+            Self::Observation => "observation",
+        }
+    }
+}
+
+/// What one stage did to the count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceLine {
+    /// The stage.
+    pub stage: Stage,
+    /// The count it was given.
+    pub before: Count,
+    /// The count it passed on; for a vote, the count it asks for.
+    pub after: Count,
+    /// Why, as a code; `None` where the stage had nothing to say.
+    pub reason: Option<Reason>,
+    /// Why, as data.
+    pub detail: Detail,
+}
+
+impl TraceLine {
+    /// Why, as a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        self.detail.to_string()
+    }
+}
+
+/// Why a stage did what it did. Displays as a sentence without a full stop.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Detail {
+    /// A sentence that needs no data.
+    Plain(&'static str),
+    /// What a measurement is worth.
+    Signal {
+        /// Whose.
+        name: SignalName,
+        /// What it is worth.
+        state: SignalState,
+        /// The number, where there is one.
+        value: Option<f64>,
+        /// How old the number is.
+        age: Duration,
+        /// What is wrong with it.
+        why: Option<Arc<str>>,
+    },
+    /// The vote of a proportional rule.
+    Target {
+        /// Its signal.
+        signal: SignalName,
+        /// What its level means.
+        kind: TargetKind,
+        /// Its level.
+        level: f64,
+        /// The signal's value.
+        value: f64,
+        /// The value that was decided by: higher where the signal rises.
+        outlook: f64,
+        /// Ready replicas that the value was measured over, where that matters.
+        ready: Count,
+        /// The count it asks for.
+        wants: Count,
+    },
+    /// A proportional rule without a value, or an average without replicas.
+    NoTarget {
+        /// Its signal.
+        signal: SignalName,
+    },
+    /// A proportional rule whose steps up did not help.
+    Ineffective {
+        /// Its signal.
+        signal: SignalName,
+        /// The count it asks for.
+        wants: Count,
+        /// When it may try again.
+        until: Moment,
+    },
+    /// A rule that holds.
+    Rule {
+        /// Its name.
+        name: Arc<str>,
+        /// How long it has held.
+        held: Duration,
+        /// The count it asks for.
+        wants: Count,
+    },
+    /// A rule whose condition must hold for longer.
+    RuleWaits {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// A rule that does not hold.
+    NoRule {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// A rule of which it is not known whether it holds.
+    RuleUnknown {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// The expression's value.
+    Expression {
+        /// The value.
+        value: f64,
+        /// The count it asks for.
+        wants: Count,
+    },
+    /// An expression that could not be computed.
+    NoExpression {
+        /// Why.
+        why: Arc<str>,
+    },
+    /// `desired`, because the spec asks for it.
+    Desired {
+        /// How many.
+        desired: Count,
+        /// Whether the mode is `disabled`.
+        is_disabled: bool,
+    },
+    /// `desired`, because no vote is in force.
+    NoVote {
+        /// How many.
+        desired: Count,
+    },
+    /// The largest of the votes.
+    Largest {
+        /// How many voted.
+        votes: u32,
+    },
+    /// A signal without a value forbids going down.
+    Missing {
+        /// Whose.
+        signal: SignalName,
+        /// What it is.
+        state: SignalState,
+        /// What was wanted.
+        wanted: Count,
+    },
+    /// A signal without a value asks for a floor.
+    MissingFloor {
+        /// Whose.
+        signal: SignalName,
+        /// At least so many.
+        floor: Count,
+    },
+    /// Near enough.
+    Tolerated {
+        /// The signal's value as a share of what the count is meant for: 1 is exactly on target.
+        ratio: f64,
+        /// The largest such share at which the count stays.
+        upper: f64,
+        /// The smallest such share at which the count stays.
+        lower: f64,
+    },
+    /// A wish has not lasted long enough.
+    Stabilizing {
+        /// How long it must last.
+        window: Duration,
+        /// What is allowed meanwhile.
+        allowed: Count,
+    },
+    /// No step down so soon after a start of the controller.
+    Restarted {
+        /// When it may go down again.
+        until: Moment,
+    },
+    /// A step was cut.
+    Limited {
+        /// What was wanted.
+        wanted: Count,
+        /// The time over which the limit counts.
+        per: Duration,
+    },
+    /// A step down would be undone at once.
+    Flapping {
+        /// What was wanted.
+        wanted: Count,
+        /// What would undo it.
+        by: Arc<str>,
+    },
+    /// Nothing happened for long enough.
+    Idle {
+        /// For how long.
+        idle: Duration,
+    },
+    /// Nothing happens, but not for long enough.
+    IdleWaits {
+        /// For how long.
+        idle: Duration,
+        /// How long it must be.
+        after: Duration,
+    },
+    /// Floors in force.
+    Floors {
+        /// The largest.
+        floor: Count,
+        /// All of them by name.
+        names: Box<[Arc<str>]>,
+    },
+    /// Clamped to the bounds.
+    Clamped {
+        /// What was wanted.
+        wanted: Count,
+        /// The least.
+        min: Count,
+        /// The most.
+        max: Count,
+    },
+    /// Waiting after a change.
+    Cooldown {
+        /// When it may go down again.
+        until: Moment,
+    },
+    /// What the service may cost.
+    Cost {
+        /// The cap, in the currency of the price table, per hour.
+        cap: f64,
+        /// Replicas of this target that fit under it.
+        allowed: Count,
+    },
+    /// Held still by a person.
+    Paused {
+        /// Who.
+        author: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+        /// Until when.
+        until: Moment,
+    },
+    /// What exists.
+    Exists {
+        /// How many.
+        count: Count,
+    },
+}
+
+/// Numbers for people: at most three decimals, none where they are zero.
+struct Short(f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.3}", self.0);
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        f.write_str(if text == "-0" { "0" } else { text })
+    }
+}
+
+/// Whole seconds for people.
+fn whole(time: Duration) -> String {
+    format_duration(Duration::from_secs(time.as_secs()))
+}
+
+impl fmt::Display for Detail {
+    #[expect(clippy::too_many_lines, reason = "one arm per sentence")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(text) => f.write_str(text),
+            Self::Signal {
+                name,
+                state: SignalState::Value,
+                value: Some(value),
+                age,
+                why: None,
+            } => {
+                write!(f, "{name} is {}, {} old", Short(*value), whole(*age))
+            }
+            Self::Signal { name, state, value, age, why } => {
+                write!(f, "{name} is {}", state.word())?;
+                match (why, value) {
+                    (Some(why), _) => write!(f, ": {why}"),
+                    (None, Some(value)) => {
+                        write!(f, ": the newest value, {}, is {} old", Short(*value), whole(*age))
+                    }
+                    (None, None) => Ok(()),
+                }
+            }
+            Self::Target { signal, kind, level, value, outlook, ready, wants } => {
+                match kind {
+                    TargetKind::PerReplica => write!(
+                        f,
+                        "{signal} is {} and each replica is meant for {}, so {wants}",
+                        Short(*value),
+                        Short(*level)
+                    )?,
+                    TargetKind::Average | TargetKind::AtMost => write!(
+                        f,
+                        "{signal} is {} on {ready} ready replicas and is meant to be {}{}, so {wants}",
+                        Short(*value),
+                        if *kind == TargetKind::AtMost { "at most " } else { "" },
+                        Short(*level)
+                    )?,
+                }
+                if outlook > value {
+                    write!(f, ", because it is on its way to {}", Short(*outlook))?;
+                }
+                Ok(())
+            }
+            Self::NoTarget { signal } => write!(f, "no vote without a value of {signal}"),
+            Self::Ineffective { signal, wants, until } => write!(
+                f,
+                "{signal} asks for {wants}, but the last two steps up brought less than a tenth of the \
+                 relief that they should have: look for the bottleneck elsewhere; no further step for \
+                 {signal} before {until}"
+            ),
+            Self::Rule { name, held, wants } => {
+                write!(f, "rule `{name}` has held for {}, so {wants}", whole(*held))
+            }
+            Self::RuleWaits { name } => {
+                write!(f, "the condition of rule `{name}` must last longer")
+            }
+            Self::NoRule { name } => write!(f, "rule `{name}` does not hold"),
+            Self::RuleUnknown { name } => {
+                write!(f, "without its signals nobody knows whether rule `{name}` holds")
+            }
+            Self::Expression { value, wants } => {
+                write!(f, "the expression is {}, so {wants}", Short(*value))
+            }
+            Self::NoExpression { why } => write!(f, "the expression has no value: {why}"),
+            Self::Desired { desired, is_disabled: false } => {
+                write!(f, "the spec asks for {desired}")
+            }
+            Self::Desired { desired, is_disabled: true } => {
+                write!(f, "the spec asks for {desired} and autoscaling is disabled")
+            }
+            Self::NoVote { desired } => {
+                write!(f, "no vote is in force, so the count rests at desired {desired}")
+            }
+            Self::Largest { votes: 1 } => f.write_str("the only vote"),
+            Self::Largest { votes } => write!(f, "the largest of {votes} votes"),
+            Self::Missing { signal, state, wanted } => {
+                write!(f, "{signal} is {}, so the count does not go down to {wanted}", state.word())
+            }
+            Self::MissingFloor { signal, floor } => {
+                write!(f, "while {signal} has no value there are at least {floor}")
+            }
+            Self::Tolerated { ratio, upper, lower } => write!(
+                f,
+                "the load is {} % of what the count is meant for, and from {} % to {} % the count stays",
+                Short(ratio * 100.0),
+                Short(lower * 100.0),
+                Short(upper * 100.0)
+            ),
+            Self::Stabilizing { window, allowed } => {
+                write!(f, "of the last {} the most careful wish is {allowed}", whole(*window))
+            }
+            Self::Restarted { until } => {
+                write!(f, "the controller started a moment ago, so no step down before {until}")
+            }
+            Self::Limited { wanted, per } => {
+                write!(f, "{wanted} is wanted, and a step is only so large in {}", whole(*per))
+            }
+            Self::Flapping { wanted, by } => {
+                write!(f, "with {wanted} replicas {by} would ask for more at once")
+            }
+            Self::Idle { idle } => {
+                write!(f, "nothing has happened for {}, so nothing runs", whole(*idle))
+            }
+            Self::IdleWaits { idle, after } => write!(
+                f,
+                "nothing has happened for {}; the last replica goes after {}",
+                whole(*idle),
+                whole(*after)
+            ),
+            Self::Floors { floor, names } => {
+                write!(f, "at least {floor}, because of ")?;
+                for (index, name) in names.iter().enumerate() {
+                    let glue = if index == 0 { "" } else { ", " };
+                    write!(f, "{glue}{name}")?;
+                }
+                Ok(())
+            }
+            Self::Clamped { wanted, min, max } => {
+                if wanted > max {
+                    write!(f, "{wanted} is over the maximum, so {max}")
+                } else if wanted < min {
+                    write!(f, "{wanted} is under the minimum, so {min}")
+                } else {
+                    write!(f, "{wanted} is within {min} to {max}")
+                }
+            }
+            Self::Cooldown { until } => {
+                write!(f, "the count changed a moment ago, so no step down before {until}")
+            }
+            Self::Cost { cap, allowed } => write!(
+                f,
+                "the service may cost {} an hour, which leaves {allowed} replicas for this region",
+                Short(*cap)
+            ),
+            Self::Paused { author, reason, until } => {
+                write!(f, "paused by {author} until {until}: {reason}")
+            }
+            Self::Exists { count } => write!(f, "{count} replicas exist"),
+        }
+    }
+}
