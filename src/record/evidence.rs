@@ -28,9 +28,9 @@ pub struct Evidence<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Inputs {
-    /// The instant, in milliseconds since 1970.
-    #[serde(default)]
-    pub now: Moment,
+    /// The instant, in milliseconds since 1970. Without it the decision cannot be made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Moment>,
     /// The bounds.
     pub bounds: Bounds,
     /// The mode: `manual`, `metrics` or `disabled`.
@@ -105,7 +105,7 @@ impl Inputs {
         let service = evidence.spec.services.get(&target.service);
         let policy = service.and_then(|service| evidence.spec.policy_of(service));
         Self {
-            now: facts.now,
+            now: Some(facts.now),
             bounds: facts.bounds,
             autoscale: autoscale_word(facts.autoscale).to_owned(),
             observed: facts.observed.map(|count| count.0),
