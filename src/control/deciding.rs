@@ -8,7 +8,7 @@ use crate::decide::{self, World};
 use crate::model::{
     Burst, Decision, Measured, Moment, Observed, Pause, Prices, TargetId, TargetState,
 };
-use crate::record::Evidence;
+use crate::record::{Book, Evidence};
 
 /// What lasts from one decision to the next.
 #[derive(Debug, Default)]
@@ -31,6 +31,21 @@ pub(super) struct Decided {
 }
 
 impl Deciding {
+    /// Takes up what the record says: who was decided to have how many, and since when. Timers and windows
+    /// begin anew, so nothing goes down before a window is full.
+    pub(super) fn resume(now: Moment, book: &Book) -> Self {
+        let states = book.entries().iter().filter_map(|(target, entry)| {
+            let state = TargetState {
+                effective: Some(entry.decided?),
+                last_change: Some(entry.since.into()),
+                resumed_at: Some(now),
+                ..TargetState::default()
+            };
+            Some((target.clone(), state))
+        });
+        Self { states: states.collect(), ..Self::default() }
+    }
+
     /// Decides all targets and brings the memories up to date. Targets that are gone are forgotten.
     pub(super) fn decide(
         &mut self,

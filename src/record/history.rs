@@ -129,7 +129,9 @@ pub(super) fn autoscale_word(autoscale: Autoscale) -> &'static str {
     }
 }
 
-pub(super) fn trace_of(decision: &Decision) -> Vec<TraceStep> {
+/// Every stage of a decision, as a line holds it.
+#[must_use]
+pub fn trace_of(decision: &Decision) -> Vec<TraceStep> {
     decision
         .trace
         .iter()

@@ -12,7 +12,7 @@ mod status;
 pub use book::{Book, Cause, Entry};
 pub use evidence::{Cost, Evidence, Inputs};
 pub use history::{
-    HISTORY_VERSION, HistoryLine, Kind, LineOutcome, TraceStep, history_stem, line_id,
+    HISTORY_VERSION, HistoryLine, Kind, LineOutcome, TraceStep, history_stem, line_id, trace_of,
 };
 pub use status::{
     Condition, Facts, Health, Refused, STATUS_VERSION, StatusFile, StatusGap, StatusHeld,
