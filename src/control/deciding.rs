@@ -2,6 +2,7 @@
 //! pauses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::Good;
 use crate::decide::{self, World};
@@ -9,6 +10,10 @@ use crate::model::{
     Burst, Decision, Measured, Moment, Observed, Pause, Prices, TargetId, TargetState,
 };
 use crate::record::{Book, Evidence};
+
+/// Timers of conditions count on across a restart of at most this long: what was unknown for longer may have
+/// been otherwise meanwhile.
+const TIMERS_KEPT: Duration = Duration::from_secs(600);
 
 /// What lasts from one decision to the next.
 #[derive(Debug, Default)]
@@ -31,19 +36,42 @@ pub(super) struct Decided {
 }
 
 impl Deciding {
-    /// Takes up what the record says: who was decided to have how many, and since when. Timers and windows
-    /// begin anew, so nothing goes down before a window is full.
-    pub(super) fn resume(now: Moment, book: &Book) -> Self {
-        let states = book.entries().iter().filter_map(|(target, entry)| {
-            let state = TargetState {
-                effective: Some(entry.decided?),
-                last_change: Some(entry.since.into()),
+    /// Takes up memories after a restart: as they were stored, and where none was, what the record says:
+    /// who was decided to have how many, and since when. Nothing goes down before a window is full.
+    pub(super) fn resume(
+        now: Moment,
+        book: &Book,
+        stored: BTreeMap<TargetId, (Moment, String)>,
+    ) -> Self {
+        let mut states: BTreeMap<TargetId, TargetState> = stored
+            .into_iter()
+            .filter_map(|(target, (saved_at, text))| {
+                // A memory of another version of this program is not read: the record is enough to go on.
+                let mut state: TargetState = serde_json::from_str(&text).ok()?;
+                if now.since(saved_at) > TIMERS_KEPT {
+                    state.timers.clear();
+                    state.rules.clear();
+                    state.idle_since = None;
+                }
+                state.resumed_at = Some(now);
+                Some((target, state))
+            })
+            .collect();
+        for (target, entry) in book.entries() {
+            let Some(decided) = entry.decided else { continue };
+            let since = Moment::from(entry.since);
+            let state = states.entry(target.clone()).or_insert_with(|| TargetState {
+                effective: Some(decided),
                 resumed_at: Some(now),
                 ..TargetState::default()
-            };
-            Some((target.clone(), state))
-        });
-        Self { states: states.collect(), ..Self::default() }
+            });
+            // What was published last may be newer than what was stored last, and the other way round.
+            if state.last_change.is_none_or(|at| at < since) {
+                state.effective = Some(decided);
+                state.last_change = Some(since);
+            }
+        }
+        Self { states, ..Self::default() }
     }
 
     /// Decides all targets and brings the memories up to date. Targets that are gone are forgotten.

@@ -19,7 +19,7 @@ mod source;
 mod tick;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,7 +162,7 @@ impl Controller {
             }
             .map(|spec| Applied { commit, spec });
         }
-        let deciding = Deciding::resume(clock.now().into(), &book);
+        let deciding = Deciding::resume(clock.now().into(), &book, BTreeMap::new());
         let stated = status.map(|status| (status.spec_commit, status.plan_digest));
         Ok(Self {
             setup,
