@@ -5,9 +5,11 @@
 
 mod cycle;
 mod deciding;
+mod desk;
 mod error;
 mod journal;
 mod lock;
+pub mod overrides;
 mod pending;
 mod publish;
 mod published;
@@ -24,11 +26,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use cycle::{Planned, Ticked};
+pub use desk::{Desk, DeskError, Settled};
 pub use error::ControlError;
 pub use lock::LockError;
+pub use publish::Pushed;
 pub use published::published_status;
 pub use replay::{Replayed, decide_again, replay};
-pub use setup::{Setup, SetupError};
+pub use setup::{Access, Setup, SetupError};
 pub use source::{Good, Loaded, Polled, Source};
 
 use crate::apply::{self, Clock, Progress};

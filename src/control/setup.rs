@@ -80,23 +80,29 @@ const GIT_IO_TIMEOUT: Duration = Duration::from_secs(30);
 /// Hexadecimal digits of an owner derived from the repository: unique among anyone's repositories.
 const OWNER_DIGITS: usize = 10;
 
-impl Setup {
-    /// Builds the parts. Reads credentials and the files that the configuration names; reaches nothing
-    /// over the network.
+/// What reaches the spec repository, and nothing of the providers: enough for those who only look, or ask for
+/// something, from a machine that has no provider's credentials.
+#[derive(Debug)]
+pub struct Access {
+    /// Whose replicas the controller of this configuration sees and touches.
+    pub owner: OwnerId,
+    /// How the spec repository is read.
+    pub remote: Remote,
+    /// How the status branch is written.
+    pub status_remote: Remote,
+}
+
+impl Access {
+    /// Reads the credentials and files that the configuration names for the repository.
     ///
     /// # Errors
     /// [`SetupError`], naming the configuration key.
-    pub fn build(
-        config: Config,
-        source: Arc<dyn SecretSource + Send + Sync>,
-        exe: &Path,
-    ) -> Result<Self, SetupError> {
+    pub fn build(config: &Config, source: &dyn SecretSource) -> Result<Self, SetupError> {
         let repository = &config.repository;
         let url = RepoUrl::parse(&repository.url).map_err(|e| SetupError::Url(e.to_string()))?;
-        let owner = owner(&config, &url)?;
+        let owner = owner(config, &url)?;
         let remote = |credentials: Option<&Credentials>, key| {
-            let mut remote =
-                Remote::new(url.clone()).with_auth(auth(credentials, source.as_ref(), key)?);
+            let mut remote = Remote::new(url.clone()).with_auth(auth(credentials, source, key)?);
             remote.ca_file = repository.ca_file.clone();
             remote.proxy.clone_from(&repository.proxy);
             remote.connect_timeout = GIT_CONNECT_TIMEOUT;
@@ -108,6 +114,23 @@ impl Setup {
             Some(credentials) => remote(Some(credentials), "status.credentials")?,
             None => read.clone(),
         };
+        Ok(Self { owner, remote: read, status_remote: write })
+    }
+}
+
+impl Setup {
+    /// Builds the parts. Reads credentials and the files that the configuration names; reaches nothing
+    /// over the network.
+    ///
+    /// # Errors
+    /// [`SetupError`], naming the configuration key.
+    pub fn build(
+        config: Config,
+        source: Arc<dyn SecretSource + Send + Sync>,
+        exe: &Path,
+    ) -> Result<Self, SetupError> {
+        let Access { owner, remote: read, status_remote: write } =
+            Access::build(&config, source.as_ref())?;
         let credential = |text: &str| {
             let reference = SecretRef::parse(text).map_err(|error| error.to_string())?;
             crate::config::secrets::resolve(&reference, source.as_ref())

@@ -7,6 +7,8 @@
 mod book;
 mod evidence;
 mod history;
+pub mod overrides;
+mod recall;
 mod status;
 
 pub use book::{Book, Cause, Entry};
@@ -14,6 +16,7 @@ pub use evidence::{Cost, Evidence, Inputs};
 pub use history::{
     HISTORY_VERSION, HistoryLine, Kind, LineOutcome, TraceStep, history_stem, line_id, trace_of,
 };
+pub use recall::{HISTORY_DAYS_MAX, Query, Told, part_path};
 pub use status::{
     Condition, Facts, Health, Refused, STATUS_VERSION, StatusFile, StatusGap, StatusHeld,
     StatusTarget, status_file,
