@@ -2,14 +2,19 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 mod apply;
+mod asking;
+mod burst;
 mod context;
 mod demo;
 mod doctor;
+mod history;
 mod init;
 mod local;
 mod outcome;
+mod pause;
 mod plan;
 mod progress;
+mod resume;
 mod run;
 mod schema;
 mod signals;
@@ -76,6 +81,14 @@ enum Command {
     Run(run::RunArgs),
     /// Show what the status branch says.
     Status(status::StatusArgs),
+    /// Raise the least count of a service for a time, or end that before its time.
+    Burst(burst::BurstArgs),
+    /// Let nothing change the count of a service for a time.
+    Pause(pause::PauseArgs),
+    /// End the pauses of a service before their time.
+    Resume(resume::ResumeArgs),
+    /// Show what changed, what did not, and why.
+    History(history::HistoryArgs),
     /// Print a JSON Schema, for editors and other tools.
     Schema(schema::SchemaArgs),
     /// Check repository, providers, clock and permissions, and say what to do.
@@ -174,6 +187,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => context::block_on(apply::apply(args)),
         Command::Run(args) => context::block_on(run::run(args)),
         Command::Status(args) => context::block_on(status::status(args)),
+        Command::Burst(args) => burst::burst(args),
+        Command::Pause(args) => pause::pause(args),
+        Command::Resume(args) => resume::resume(args),
+        Command::History(args) => history::history(args),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => context::block_on(doctor::doctor(args)),
         Command::Init(args) => init::init(&args),

@@ -125,7 +125,11 @@ impl Desk {
                 let temporary = tempfile::tempdir()
                     .map_err(|source| GitError::Io { path: std::env::temp_dir(), source })?;
                 let folder = temporary.path().to_owned();
-                (Mirror::open(&mirror_dir(&folder), access.remote.clone())?, folder, Some(temporary))
+                (
+                    Mirror::open(&mirror_dir(&folder), access.remote.clone())?,
+                    folder,
+                    Some(temporary),
+                )
             }
             Err(error) => return Err(error.into()),
         };
@@ -152,7 +156,8 @@ impl Desk {
         let catalogue = self.config.catalogue(std::collections::BTreeMap::new());
         let mut effect = None;
         let mut make = |writer: &StatusWriter| -> Result<Change, DeskError> {
-            let (change, made) = self.change(writer, order, commit.as_ref(), &spec, &catalogue, now)?;
+            let (change, made) =
+                self.change(writer, order, commit.as_ref(), &spec, &catalogue, now)?;
             effect = Some(made);
             Ok(change)
         };
@@ -206,7 +211,8 @@ impl Desk {
         if let Some(commit) = commit {
             message.push_str(&format!("Tidegate-Spec-Commit: {commit}\n"));
         }
-        let edit = Edit::Put { path: OVERRIDES_PATH.to_owned(), content: set.render().into_bytes() };
+        let edit =
+            Edit::Put { path: OVERRIDES_PATH.to_owned(), content: set.render().into_bytes() };
         Ok((Change { edits: vec![edit], message }, effect))
     }
 

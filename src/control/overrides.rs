@@ -48,7 +48,8 @@ impl Overrides {
     /// [`GitError`] when the branch cannot be fetched: what is known stays, and the next call tries again.
     pub async fn take_up(&mut self, source: &Source, branch: &str) -> Result<TakenUp, GitError> {
         let advertised = source.status_head().cloned();
-        if advertised == self.known && (advertised.is_some() || self.set == OverrideSet::default()) {
+        if advertised == self.known && (advertised.is_some() || self.set == OverrideSet::default())
+        {
             return Ok(TakenUp::Unchanged);
         }
         let read = match &advertised {
@@ -67,7 +68,8 @@ impl Overrides {
                 }
                 if self.known.is_none() {
                     tracing::warn!(
-                        branch, "the status branch is gone, and with it the bursts and pauses that it held"
+                        branch,
+                        "the status branch is gone, and with it the bursts and pauses that it held"
                     );
                 }
                 self.set = set;

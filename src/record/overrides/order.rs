@@ -117,7 +117,9 @@ pub enum OrderError {
         known: String,
     },
     /// Its count is moved by commits alone.
-    #[error("service `{0}` has `autoscale: disabled`: only commits change its count; change `desired` instead")]
+    #[error(
+        "service `{0}` has `autoscale: disabled`: only commits change its count; change `desired` instead"
+    )]
     Disabled(ServiceId),
     /// A burst longer than the spec allows.
     #[error("{asked} is longer than the {limit} that {whose} allows; ask for less, or raise it in the spec", asked = format_duration(*asked), limit = format_duration(*limit))]
@@ -139,7 +141,9 @@ pub enum OrderError {
     #[error("it would last no time; ask for some, as in `30m`")]
     NoTime,
     /// It would begin in the past, or too far ahead.
-    #[error("it cannot begin at {0}: begin now or within the next 30 days; what comes later is a schedule in the policy")]
+    #[error(
+        "it cannot begin at {0}: begin now or within the next 30 days; what comes later is a schedule in the policy"
+    )]
     Begin(Moment),
     /// A text that is not one line.
     #[error("the {what} must be one line of 1 to {max} characters")]
@@ -258,7 +262,10 @@ fn begin_pause(
     let warnings = others
         .map(|other| {
             let place = place(&other.service, other.region.as_ref());
-            format!("{place} is also paused until {} by {} ({})", other.until, other.author, other.reason)
+            format!(
+                "{place} is also paused until {} by {} ({})",
+                other.until, other.author, other.reason
+            )
         })
         .collect();
     set.add_pause(pause.clone())?;
@@ -317,7 +324,10 @@ fn resume(
     let whole = left.iter().find(|pause| pause.service == *service && pause.region.is_none());
     let warnings = whole
         .map(|pause| {
-            format!("all of {service} is paused until {} by {}; end that without --region", pause.until, pause.author)
+            format!(
+                "all of {service} is paused until {} by {}; end that without --region",
+                pause.until, pause.author
+            )
         })
         .into_iter()
         .collect();
@@ -394,7 +404,10 @@ fn warnings(
     for (name, region) in regions {
         let target = TargetId { service: service.id.clone(), region: (*name).clone() };
         if region.bounds.max < replicas {
-            warnings.push(format!("{target} has `max: {}`, and gets no more than that", region.bounds.max));
+            warnings.push(format!(
+                "{target} has `max: {}`, and gets no more than that",
+                region.bounds.max
+            ));
         }
         let (least, why) = least_without(burst, &target, service, region, spec, set);
         if replicas <= least {
@@ -451,7 +464,8 @@ fn cost_warning(burst: &Burst, service: &Service, catalogue: &Catalogue) -> Opti
     let least = |(name, region): (&Region, &RegionScale)| {
         let is_meant = burst.region.as_ref().is_none_or(|meant| meant == name);
         let bounds = region.bounds;
-        let count = if is_meant { burst.replicas.clamp(bounds.min, bounds.max) } else { bounds.min };
+        let count =
+            if is_meant { burst.replicas.clamp(bounds.min, bounds.max) } else { bounds.min };
         f64::from(count.0)
     };
     let cost = price * service.scale.regions.iter().map(least).sum::<f64>();

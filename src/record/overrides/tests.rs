@@ -35,11 +35,7 @@ fn spec(autoscale: Autoscale, min: u32, desired: u32, max: u32) -> Spec {
     let mut web = service("web", autoscale, bounds(min, desired, max));
     web.scale.regions.insert(
         "far".try_into().unwrap(),
-        RegionScale {
-            bounds: bounds(0, 0, 3),
-            cooldown: None,
-            burst_ttl: Some(minutes(10)),
-        },
+        RegionScale { bounds: bounds(0, 0, 3), cooldown: None, burst_ttl: Some(minutes(10)) },
     );
     Spec { services: [(web.id.clone(), web)].into(), ..Spec::default() }
 }
@@ -236,8 +232,8 @@ fn there_is_an_end_to_how_many_there_may_be() {
 }
 
 fn any_burst() -> impl Strategy<Value = Burst> {
-    ("[a-c]", proptest::option::of("[ab]"), 0u32..20, 0i64..60, 1i64..60, any::<String>())
-        .prop_map(|(service, region, replicas, from, lasting, reason)| Burst {
+    ("[a-c]", proptest::option::of("[ab]"), 0u32..20, 0i64..60, 1i64..60, any::<String>()).prop_map(
+        |(service, region, replicas, from, lasting, reason)| Burst {
             id: String::new(),
             service: service.try_into().unwrap(),
             region: region.map(|region| region.try_into().unwrap()),
@@ -246,14 +242,17 @@ fn any_burst() -> impl Strategy<Value = Burst> {
             author: "Ann".to_owned(),
             from: at(from),
             until: at(from + lasting),
-        })
+        },
+    )
 }
 
 fn any_set() -> impl Strategy<Value = Vec<Burst>> {
     proptest::collection::vec(any_burst(), 0..12).prop_map(|mut bursts| {
         for (n, burst) in bursts.iter_mut().enumerate() {
             burst.id = format!("b-{n}");
-            burst.reason.truncate(burst.reason.char_indices().nth(300).map_or(usize::MAX, |(at, _)| at));
+            burst
+                .reason
+                .truncate(burst.reason.char_indices().nth(300).map_or(usize::MAX, |(at, _)| at));
         }
         bursts
     })
