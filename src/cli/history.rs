@@ -103,7 +103,7 @@ pub(super) fn history(args: HistoryArgs) -> anyhow::Result<ExitCode> {
     }
     if told.unreadable > 0 {
         eprintln!(
-            "{} lines are left out: a newer version of this program wrote them, or somebody else",
+            "left out, because a newer version of this program wrote it, or somebody else: {} of the lines",
             told.unreadable
         );
     }
@@ -191,6 +191,12 @@ mod tests {
             line(1, 0, "observed", None, 40),
             line(1, 2, "deferred", None, 1),
         ];
-        insta::assert_snapshot!(text(&Told { lines, ..Told::default() }), @"");
+        insta::assert_snapshot!(text(&Told { lines, ..Told::default() }), @r"
+        TIME                  TARGET     COUNT   REASON  WHAT
+        2026-11-21T12:00:00Z  web/local  0 → 12  bounds  desired 2, \u{1b}[31mwithin 0..9 (Ann\u{d})
+        2026-11-21T12:00:00Z  web/local  12      bounds  desired 2, \u{1b}[31mwithin 0..9; failed; 403\u{a}Forbidden (Ann\u{d})
+        2026-11-21T12:00:00Z  web/local  1 → 0   bounds  desired 2, \u{1b}[31mwithin 0..9; 40 times (Ann\u{d})
+        2026-11-21T12:00:00Z  web/local  1 → 2   bounds  desired 2, \u{1b}[31mwithin 0..9; under way (Ann\u{d})
+        ");
     }
 }

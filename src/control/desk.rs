@@ -140,8 +140,7 @@ impl Desk {
     /// none. Of a dry run, only the commit is missing.
     ///
     /// # Errors
-    /// [`DeskError`]; nothing has changed then, unless the answer to a push was lost: the same order, made
-    /// again, is then found to be so already.
+    /// [`DeskError`]; nothing has changed then, unless it was the answer to a push that got lost.
     pub fn settle(
         &self,
         order: &Order,

@@ -129,3 +129,6 @@ async fn read(
         })
         .await
 }
+
+#[cfg(test)]
+mod tests;

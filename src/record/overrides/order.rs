@@ -410,7 +410,7 @@ fn warnings(
             ));
         }
         let (least, why) = least_without(burst, &target, service, region, spec, set);
-        if replicas <= least {
+        if replicas.min(region.bounds.max) <= least {
             warnings.push(format!(
                 "{target} has at least {least} without it ({why}): it makes no difference while that lasts"
             ));
@@ -452,7 +452,8 @@ fn least_without(
             floors.push((other.replicas, why));
         }
     }
-    floors.into_iter().max_by_key(|(least, _)| *least).unwrap_or_default()
+    let (least, why) = floors.into_iter().max_by_key(|(least, _)| *least).unwrap_or_default();
+    (least.min(region.bounds.max), why)
 }
 
 /// Whether the cost cap of the service stands in the way, as far as prices are known.
