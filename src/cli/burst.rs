@@ -12,7 +12,7 @@ use crate::record::overrides::{Order, Wish};
 const EXAMPLES: &str = "\
 Examples:
   tidegate burst web --replicas 12 --reason 'TV spot at eight'
-  tidegate burst web --region fra --replicas 4 --for 45m --at 2026-11-28T20:00:00Z --reason 'TV spot'
+  tidegate burst web --region fra -n 4 --for 45m --at 2026-11-28T20:00:00Z -m 'TV spot'
   tidegate burst --end web
 
 A burst is a floor: load, schedules and other bursts may still move the count higher, and `max` and
@@ -39,7 +39,7 @@ pub(super) struct BurstArgs {
     /// How long it lasts, as in `30m`. As long as `burstTTL` allows unless given.
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     lasting: Option<Duration>,
-    /// When it begins; now unless given.
+    /// When it begins, within 30 days, as in `2026-11-28T20:00:00Z`; now unless given.
     #[arg(long, value_name = "WHEN", value_parser = asking::time)]
     at: Option<Timestamp>,
     /// Why, in one line. It stands in status and history.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ENTRIES_MAX, ForATime, OVERRIDES_VERSION, OverrideSet, OverridesError, order, sort};
+use super::{ENTRIES_MAX, ForATime, OVERRIDES_VERSION, OverrideSet, OverridesError, sort, words};
 use crate::model::{Burst, Count, Moment, Pause, Region, ServiceId};
 
 /// Read before anything else: what a later version writes may have any other key.
@@ -87,20 +87,20 @@ fn check<'a, T: ForATime>(
     ids: &mut BTreeSet<&'a str>,
 ) -> Result<(), OverridesError> {
     let id = entry.id();
-    let why = if id.is_empty() || !order::is_one_line(id, order::ID_CHARS_MAX) {
+    let why = if id.is_empty() || !words::is_one_line(id, words::ID_CHARS_MAX) {
         "it has no usable id"
     } else if !ids.insert(id) {
         "its id is there twice"
     } else if entry.until() <= from {
         "it ends before it begins"
-    } else if !order::is_one_line(reason, order::REASON_CHARS_MAX) {
+    } else if !words::is_one_line(reason, words::REASON_CHARS_MAX) {
         "its reason is longer than a line"
-    } else if !order::is_one_line(author, order::AUTHOR_CHARS_MAX) {
+    } else if !words::is_one_line(author, words::AUTHOR_CHARS_MAX) {
         "its author is longer than a line"
     } else {
         return Ok(());
     };
-    let shown: String = id.escape_debug().take(order::ID_CHARS_MAX).collect();
+    let shown: String = id.escape_debug().take(words::ID_CHARS_MAX).collect();
     Err(OverridesError::Malformed(format!("entry `{shown}`: {why}")))
 }
 

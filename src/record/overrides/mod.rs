@@ -3,14 +3,19 @@
 //! Only time decides what of it is in force: whatever is in the file and over has no effect, and is left out by
 //! whoever writes the file next. Equal sets make equal files, so that nothing is committed for nothing.
 
+mod advice;
+mod begin;
 mod document;
+mod end;
 mod order;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::time::Duration;
 
-pub use order::{BURST_TTL_DEFAULT, Effect, Order, OrderError, PAUSE_DEFAULT, PAUSE_MAX, Wish};
+pub use begin::{BURST_TTL_DEFAULT, PAUSE_DEFAULT, PAUSE_MAX};
+pub use order::{Effect, Order, OrderError, Wish};
 
 use crate::model::{Burst, Moment, Pause, Region, ServiceId};
 

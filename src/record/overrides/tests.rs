@@ -238,7 +238,7 @@ fn any_burst() -> impl Strategy<Value = Burst> {
             service: service.try_into().unwrap(),
             region: region.map(|region| region.try_into().unwrap()),
             replicas: Count(replicas),
-            reason: reason.chars().filter(|c| order::is_one_line(&c.to_string(), 1)).collect(),
+            reason: reason.chars().filter(|c| words::is_one_line(&c.to_string(), 1)).collect(),
             author: "Ann".to_owned(),
             from: at(from),
             until: at(from + lasting),
