@@ -7,6 +7,7 @@ mod burst;
 mod context;
 mod demo;
 mod doctor;
+mod explain;
 mod history;
 mod init;
 mod local;
@@ -14,6 +15,7 @@ mod outcome;
 mod pause;
 mod plan;
 mod progress;
+mod replay;
 mod resume;
 mod run;
 mod schema;
@@ -89,6 +91,10 @@ enum Command {
     Resume(resume::ResumeArgs),
     /// Show what changed, what did not, and why.
     History(history::HistoryArgs),
+    /// Say why the count of a service is what it is: sentences, then every stage of deciding.
+    Explain(explain::ExplainArgs),
+    /// Make recorded decisions again, and show any that comes out otherwise.
+    Replay(replay::ReplayArgs),
     /// Print a JSON Schema, for editors and other tools.
     Schema(schema::SchemaArgs),
     /// Check repository, providers, clock and permissions, and say what to do.
@@ -191,6 +197,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Pause(args) => pause::pause(args),
         Command::Resume(args) => resume::resume(args),
         Command::History(args) => history::history(args),
+        Command::Explain(args) => context::block_on(explain::explain(args)),
+        Command::Replay(args) => replay::replay(args),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => context::block_on(doctor::doctor(args)),
         Command::Init(args) => init::init(&args),

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Good;
+use super::overrides::Overrides;
 use crate::decide::{self, World};
-use crate::model::{
-    Burst, Decision, Measured, Moment, Observed, Pause, Prices, TargetId, TargetState,
-};
+use crate::model::{Decision, Measured, Moment, Observed, Prices, TargetId, TargetState};
 use crate::record::{Book, Evidence};
 
 /// Timers of conditions count on across a restart of at most this long: what was unknown for longer may have
@@ -22,10 +21,8 @@ pub(super) struct Deciding {
     pub(super) states: BTreeMap<TargetId, TargetState>,
     /// What was measured last, in the order of the target's policy's signals.
     pub(super) measured: BTreeMap<TargetId, Vec<Measured>>,
-    /// Bursts, be they in force or not.
-    pub(super) bursts: Vec<Burst>,
-    /// Pauses, likewise.
-    pub(super) pauses: Vec<Pause>,
+    /// Bursts and pauses.
+    pub(super) overrides: Overrides,
 }
 
 /// Decisions, and the memories they were made from.
@@ -118,8 +115,8 @@ impl Deciding {
             templates: &good.templates,
             observed,
             measured: &self.measured,
-            bursts: &self.bursts,
-            pauses: &self.pauses,
+            bursts: self.overrides.bursts(),
+            pauses: self.overrides.pauses(),
             prices,
         }
     }
@@ -134,8 +131,8 @@ impl Deciding {
             spec: &good.spec,
             measured: &self.measured,
             before,
-            bursts: &self.bursts,
-            pauses: &self.pauses,
+            bursts: self.overrides.bursts(),
+            pauses: self.overrides.pauses(),
         }
     }
 }

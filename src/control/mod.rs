@@ -43,6 +43,7 @@ use crate::record::Book;
 use crate::{observe, plan};
 use deciding::Deciding;
 use lock::StateLock;
+use overrides::TakenUp;
 use publish::{Publisher, PublisherError, WriterOptions};
 use published::read_status;
 
@@ -210,7 +211,30 @@ impl Controller {
         if let Polled::Adopted(_) = polled {
             self.done.clear();
         }
-        Ok(polled)
+        let is_overridden = self.take_up_overrides().await;
+        Ok(if polled == Polled::Unchanged && is_overridden { Polled::Overridden } else { polled })
+    }
+
+    /// Reads bursts and pauses where somebody else wrote to the status branch. What cannot be read now is
+    /// said, and what was in force stays.
+    async fn take_up_overrides(&mut self) -> bool {
+        if let Some(publisher) = &mut self.publisher {
+            for pushed in publisher.take_pushed() {
+                self.deciding.overrides.pushed(&pushed);
+            }
+        }
+        let branch = &self.setup.config.status.branch;
+        match self.deciding.overrides.take_up(&self.source, branch).await {
+            Ok(TakenUp::Changed) => {
+                tracing::info!("bursts and pauses were taken up");
+                true
+            }
+            Ok(TakenUp::Unchanged | TakenUp::Unreadable) => false,
+            Err(error) => {
+                tracing::warn!(%error, "could not read bursts and pauses");
+                false
+            }
+        }
     }
 
     /// The commit that a branch, tag, full reference name or id means in the spec repository now; it is in

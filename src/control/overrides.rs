@@ -92,6 +92,18 @@ impl Overrides {
         self.problem.as_deref()
     }
 
+    /// All bursts, whether or not they are in force: deciding asks the time.
+    #[must_use]
+    pub fn bursts(&self) -> &[Burst] {
+        self.set.bursts()
+    }
+
+    /// All pauses, likewise.
+    #[must_use]
+    pub fn pauses(&self) -> &[Pause] {
+        self.set.pauses()
+    }
+
     /// The bursts and pauses in force at this instant: time alone ends them. Allocates only when they are not
     /// those of the last call.
     pub fn in_force(&mut self, now: Moment) -> (&[Burst], &[Pause]) {

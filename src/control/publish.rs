@@ -402,7 +402,6 @@ impl Publisher {
     }
 
     /// What arrived since this was asked last, in order; commits that stand on each other as one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for where the overrides are taken up"))]
     pub(super) fn take_pushed(&mut self) -> Vec<Pushed> {
         std::mem::take(&mut self.pushed)
     }

@@ -53,6 +53,8 @@ pub enum Polled {
     Unchanged,
     /// A new commit, and it is in force.
     Adopted(CommitId),
+    /// No new commit, but somebody set or ended a burst or a pause.
+    Overridden,
     /// Something new that is refused; the last good commit stays in force.
     Refused,
 }

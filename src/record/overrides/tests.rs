@@ -159,6 +159,7 @@ fn what_the_asker_should_know_is_said() {
     let web = spec.services.values_mut().next().unwrap();
     web.scale.max_hourly_cost = Some(0.05);
     let mut policy = Policy {
+        fingerprint: 0,
         document: serde_json::Value::Null,
         signals: Vec::new(),
         targets: Vec::new(),
