@@ -12,4 +12,5 @@ pub mod plan;
 pub mod providers;
 pub mod record;
 pub mod spec;
+pub mod store;
 pub mod telemetry;

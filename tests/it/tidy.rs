@@ -11,12 +11,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("git", &["model"]),
     ("plan", &["model"]),
     ("record", &["model"]),
+    ("store", &["model"]),
     ("decide", &["model", "spec"]),
     ("providers", &["model", "spec"]),
     ("observe", &["model", "spec", "providers"]),
     ("apply", &["model", "providers", "plan"]),
-    // Reads `tidegate.yaml`: spec's loader and diagnostics, and what providers accept.
-    ("config", &["model", "spec", "providers"]),
+    // Reads `tidegate.yaml`: spec's loader and diagnostics, what providers accept, and what the store keeps.
+    ("config", &["model", "spec", "providers", "store"]),
     (
         "control",
         &[
@@ -25,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "git",
             "plan",
             "record",
+            "store",
             "decide",
             "providers",
             "observe",
@@ -42,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "git",
             "plan",
             "record",
+            "store",
             "config",
             "control",
             "apply",
