@@ -164,7 +164,7 @@ mod tests {
             out.len()
         };
         assert_eq!(length(7.0, 7.0), 1);
-        assert_eq!(length(8.0, 7.0), 3);
+        assert_eq!(length(8.0, 7.0), 2);
         assert_eq!(length(0.1, 7.0), 9);
         assert_eq!(rounded(1_999_999.0), 1_999_999.0);
     }

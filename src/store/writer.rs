@@ -91,21 +91,18 @@ impl Writer {
     /// Waits for something to write, and for the rest of the pause; a question or the end cuts a pause short.
     async fn wait(&self, pause: Duration) {
         let queue = &self.queue;
-        let is_pressed = || queue.is_closed() || queue.is_asked();
-        if pause.is_zero() {
-            queue.wake.notified().await;
-            if !is_pressed() {
-                // A question during this moment waits for its end.
-                tokio::time::sleep(GATHER).await;
+        let pressed = async {
+            while !queue.is_closed() && !queue.is_asked() {
+                queue.wake.notified().await;
             }
+        };
+        let pause = if pause.is_zero() {
+            queue.wake.notified().await;
+            GATHER
         } else {
-            let pressed = async {
-                while !is_pressed() {
-                    queue.wake.notified().await;
-                }
-            };
-            let _ = tokio::time::timeout(pause, pressed).await;
-        }
+            pause
+        };
+        let _ = tokio::time::timeout(pause, pressed).await;
     }
 
     /// Writes everything that waits, does a piece of upkeep, and answers.

@@ -21,5 +21,6 @@ mod providers;
 mod random;
 mod schemas;
 mod spec;
+mod store;
 mod support;
 mod tidy;
