@@ -42,12 +42,7 @@ pub(super) fn config(value: &Value, findings: &mut Findings<'_>) -> Option<Confi
             return None;
         }
     };
-    let later = [
-        ("forge", &raw.forge),
-        ("metrics", &raw.metrics),
-        ("api", &raw.api),
-        ("store", &raw.store),
-    ];
+    let later = [("forge", &raw.forge), ("metrics", &raw.metrics), ("api", &raw.api)];
     for (key, _) in later.iter().filter(|(_, value)| value.is_some()) {
         ignored(&format!("/{key}"), key, findings);
     }
@@ -80,6 +75,7 @@ pub(super) fn config(value: &Value, findings: &mut Findings<'_>) -> Option<Confi
         prices: prices(raw.prices.as_ref(), &names, findings),
         interval: interval(raw.interval.as_ref(), INTERVAL_DEFAULT, "/interval", findings),
         dry_run: raw.dry_run.unwrap_or(false),
+        store: super::store::read(raw.store.as_ref(), findings),
         state_dir: PathBuf::from(raw.state_dir.as_deref().unwrap_or("/var/lib/tidegate")),
         owner: raw.owner.and_then(|owner| OwnerId::try_from(owner.0).ok()),
     })

@@ -10,6 +10,7 @@ mod providers;
 mod raw;
 mod render;
 pub mod secrets;
+mod store;
 mod url;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use self::render::text as render_text;
 pub use self::secrets::SecretRef;
+pub use self::store::StoreConfig;
 pub use self::url::Transport;
 use crate::model::{
     About, Catalogue, Diagnostic, OwnerId, Prices, ProviderName, SecretName, Severity,
@@ -56,6 +58,8 @@ pub struct Config {
     pub interval: Duration,
     /// Whether to plan only.
     pub dry_run: bool,
+    /// Where signals and events are recorded, and for how long.
+    pub store: StoreConfig,
     /// Folder for the mirror and the writer's clone.
     pub state_dir: PathBuf,
     /// Which controller replicas belong to; derived from the repository when absent.
@@ -174,6 +178,7 @@ impl Config {
     /// Makes relative paths start at `base`, the folder of the configuration file.
     pub fn resolve_paths(&mut self, base: &Path) {
         self.state_dir = plain(base, &self.state_dir);
+        self.store.file = self.store.file.as_ref().map(|file| plain(base, file));
         if self.repository.transport == Transport::Path && !self.repository.url.contains("://") {
             self.repository.url = plain(base, &self.repository.url).display().to_string();
         }
@@ -222,6 +227,12 @@ impl Config {
                 }
             }
         }
+    }
+
+    /// The file of the store: by default, `state.db` in the state folder.
+    #[must_use]
+    pub fn store_file(&self) -> PathBuf {
+        self.store.file.clone().unwrap_or_else(|| self.state_dir.join(store::FILE_DEFAULT))
     }
 
     /// The files whose change is a change of the configuration: credentials, host keys, authorities.

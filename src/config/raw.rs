@@ -49,8 +49,8 @@ pub(super) struct Document {
     pub(super) metrics: Option<Ignored>,
     /// The HTTP interface. Not acted on by this version.
     pub(super) api: Option<Ignored>,
-    /// The store of signals and events. Not acted on by this version.
-    pub(super) store: Option<Ignored>,
+    /// The store of signals and events.
+    pub(super) store: Option<super::store::RawStore>,
 }
 
 /// A mapping that a later version acts on.

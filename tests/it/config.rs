@@ -193,3 +193,35 @@ interval: 10ms
         false
     ));
 }
+
+/// The forms of the store's address, and the file that is taken without one.
+#[test]
+fn the_store_is_a_file_of_this_machine() {
+    let load = |store: &str| {
+        let text =
+            format!("repository: {{url: https://example.com/a.git}}\nstateDir: state\n{store}\n");
+        let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+        let codes = codes_of(&diagnostics).into_iter().collect::<Vec<_>>().join(" ");
+        config.ok_or(codes).map(|mut config| {
+            config.resolve_paths(Path::new("/etc/tidegate"));
+            (config.store_file().display().to_string(), config.store.retention)
+        })
+    };
+    let file = |store: &str| load(store).map(|(file, _)| file);
+    assert_eq!(file("").as_deref(), Ok("/etc/tidegate/state/state.db"));
+    assert_eq!(file("store: {}").as_deref(), Ok("/etc/tidegate/state/state.db"));
+    assert_eq!(file("store: {url: 'sqlite:///var/a.db'}").as_deref(), Ok("/var/a.db"));
+    assert_eq!(file("store: {url: 'sqlite:a/b.db'}").as_deref(), Ok("/etc/tidegate/a/b.db"));
+    assert_eq!(file("store: {url: 'sqlite://b.db'}").as_deref(), Ok("/etc/tidegate/b.db"));
+    for bad in ["", "sqlite:", "sqlite:///", "sqlite::memory:", "sqlite:///a?mode=ro", "/a.db"] {
+        assert_eq!(
+            file(&format!("store: {{url: '{bad}'}}")),
+            Err("bad-store-url".to_owned()),
+            "{bad}"
+        );
+    }
+    let kept = load("store: {retention: {raw: 1d, events: 7d}, maxSize: 512Mi}").unwrap().1;
+    let days = |days: u64| std::time::Duration::from_secs(days * 86_400);
+    assert_eq!((kept.raw, kept.minutes, kept.hours), (days(1), days(14), days(400)));
+    assert_eq!((kept.events, kept.bytes_max), (days(7), 512 << 20));
+}
