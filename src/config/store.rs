@@ -42,7 +42,7 @@ pub(super) struct RawStore {
     url: Option<String>,
     /// How long things are kept.
     retention: Option<RawRetention>,
-    /// The largest size of the file; at the limit, the oldest of the finest signals go before their time.
+    /// The largest size of the file; at the limit, the oldest signals of each resolution go before their time.
     /// Default: `4Gi`.
     max_size: Option<MemoryText>,
 }

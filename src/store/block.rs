@@ -1,8 +1,9 @@
-//! Blocks: the samples of up to 64 series over some time, in one run of bytes. Pure.
+//! Blocks: the samples of many series over some time, in one run of bytes. Pure.
 //!
-//! One row per sample would touch a page of the disk for every series at every tick. A block of 64 series
-//! makes that one page for 64, and reading one series back costs at most 64 times its bytes, which is little.
-//! Each column starts with its length, so that the others are skipped unread.
+//! One row per sample would touch a page of the disk for every series at every tick. What one tick brings is a
+//! block for 1,024 series, and what is read more often than written is a block for 64, so that reading one
+//! series back costs at most 64 times its bytes. Each column starts with its length, so that the others are
+//! skipped unread.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,11 @@ use super::codec::{Bytes, DamagedBlock, VALUE_TAG_MAX, put_signed, put_value, pu
 use super::sample::{Point, Reading, Resolution};
 use crate::model::Moment;
 
-/// Series in a group, and so columns in a block.
+/// Series in a block that was rolled up: reading one costs some tens of kilobytes for each hour or day.
 pub(super) const GROUP_SERIES: i64 = 64;
+/// Series in a block of one batch: each block costs three pages to write, so it should fill some itself. A
+/// multiple of [`GROUP_SERIES`].
+pub(super) const WIDE_SERIES: i64 = 1_024;
 
 /// A recorded reading of a series that is known from elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +27,7 @@ pub(super) struct RawPoint {
 }
 
 /// What each series of a group has, by its place in the group.
-pub(super) type Columns<T> = BTreeMap<u8, Vec<T>>;
+pub(super) type Columns<T> = BTreeMap<u16, Vec<T>>;
 
 const ABSENT: u8 = 0xf1;
 const STALE: u8 = 0xf2;
@@ -33,6 +37,7 @@ const ERROR: u8 = 0xf3;
 pub(super) fn put_raw(columns: &Columns<RawPoint>, start: Moment) -> Vec<u8> {
     let mut out = Vec::new();
     let mut column = Vec::new();
+    let mut before = 0;
     for (slot, points) in columns {
         let (mut at, mut step, mut value) = (start.0, 0i64, 0.0f64);
         for point in points {
@@ -49,7 +54,8 @@ pub(super) fn put_raw(columns: &Columns<RawPoint>, start: Moment) -> Vec<u8> {
                 Reading::Error => column.push(ERROR),
             }
         }
-        put_column(&mut out, *slot, &mut column);
+        put_column(&mut out, slot - before, &mut column);
+        before = *slot;
     }
     out
 }
@@ -61,7 +67,7 @@ pub(super) fn put_raw(columns: &Columns<RawPoint>, start: Moment) -> Vec<u8> {
 pub(super) fn read_raw(
     body: &[u8],
     start: Moment,
-    only: Option<u8>,
+    only: Option<u16>,
     into: &mut Columns<RawPoint>,
 ) -> Result<(), DamagedBlock> {
     each_column(body, only, |slot, mut bytes| {
@@ -94,6 +100,7 @@ pub(super) fn put_points(
 ) -> Vec<u8> {
     let mut out = Vec::new();
     let mut column = Vec::new();
+    let mut before = 0;
     for (slot, points) in columns {
         let (mut place, mut mean) = (0i64, 0.0f64);
         for point in points {
@@ -110,7 +117,8 @@ pub(super) fn put_points(
                 }
             }
         }
-        put_column(&mut out, *slot, &mut column);
+        put_column(&mut out, slot - before, &mut column);
+        before = *slot;
     }
     out
 }
@@ -123,7 +131,7 @@ pub(super) fn read_points(
     body: &[u8],
     start: Moment,
     resolution: Resolution,
-    only: Option<u8>,
+    only: Option<u16>,
     into: &mut Columns<Point>,
 ) -> Result<(), DamagedBlock> {
     each_column(body, only, |slot, mut bytes| {
@@ -147,20 +155,22 @@ pub(super) fn read_points(
     })
 }
 
-fn put_column(out: &mut Vec<u8>, slot: u8, column: &mut Vec<u8>) {
-    out.push(slot);
+fn put_column(out: &mut Vec<u8>, slots_on: u16, column: &mut Vec<u8>) {
+    put_varint(out, u64::from(slots_on));
     put_varint(out, column.len() as u64);
     out.append(column);
 }
 
 fn each_column(
     body: &[u8],
-    only: Option<u8>,
-    mut read: impl FnMut(u8, Bytes<'_>) -> Result<(), DamagedBlock>,
+    only: Option<u16>,
+    mut read: impl FnMut(u16, Bytes<'_>) -> Result<(), DamagedBlock>,
 ) -> Result<(), DamagedBlock> {
     let mut bytes = Bytes(body);
+    let mut slot = 0u16;
     while !bytes.is_empty() {
-        let slot = bytes.byte()?;
+        let on = u16::try_from(bytes.varint()?).map_err(|_| DamagedBlock)?;
+        slot = slot.checked_add(on).ok_or(DamagedBlock)?;
         let length = bytes.varint()?;
         let column = bytes.take(length)?;
         if only.is_none_or(|only| only == slot) {
@@ -192,8 +202,8 @@ mod tests {
         #[test]
         fn readings_are_read_as_they_were_written(
             columns in prop::collection::btree_map(
-                0u8..64, prop::collection::vec((0i64..3_600_000, reading()), 1..20), 0..5),
-            only in 0u8..64,
+                0u16..1_024, prop::collection::vec((0i64..3_600_000, reading()), 1..20), 0..5),
+            only in 0u16..1_024,
         ) {
             let columns: Columns<RawPoint> = columns.into_iter().map(|(slot, points)| {
                 let points = points.into_iter();

@@ -8,8 +8,8 @@
 //! (`state.db.damaged`), one of a newer version as well (`state.db.v2`), and a new one begun.
 //!
 //! Signals are kept at three resolutions: as they came for two days, by minute for two weeks, by hour for a
-//! year and a bit. They are stored in blocks of 64 series, which make 10,000 targets a matter of some ten
-//! kilobytes a second instead of thousands of pages.
+//! year and a bit. They are stored in blocks of many series: 10,000 targets are a matter of kilobytes a second
+//! instead of thousands of pages.
 
 mod block;
 mod codec;
@@ -45,7 +45,7 @@ pub const MINUTES_KEPT: Duration = Duration::from_secs(14 * 86_400);
 pub const HOURS_KEPT: Duration = Duration::from_secs(400 * 86_400);
 /// Events: a quarter; the status branch has all of them.
 pub const EVENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
-/// The largest file: what a small host can spare, and all that 1,000 targets need.
+/// The largest file: what a small host can spare, and twice what 1,000 targets with three signals need.
 pub const BYTES_MAX: u64 = 4 << 30;
 /// How long whoever flushes waits at most: a stop must end, also on a disk that hangs.
 const FLUSH_WAIT: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ pub struct Retention {
     pub hours: Duration,
     /// Events.
     pub events: Duration,
-    /// The size of the file, in bytes, above which the oldest of the finest is deleted before its time.
+    /// The size of the file, in bytes, above which the oldest is deleted before its time, so that all resolutions keep the same share.
     pub bytes_max: u64,
 }
 

@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::Mutex;
 
-use super::block::{Columns, RawPoint, read_points, read_raw};
+use super::block::{Columns, GROUP_SERIES, RawPoint, WIDE_SERIES, read_points, read_raw};
 use super::error::{Inner, StoreError};
 use super::rollup::{buckets, floor, of_raw};
 use super::sample::{Event, EventFilter, Point, Resolution, Series};
@@ -185,8 +185,7 @@ async fn find_series(
             .await?;
     let none = Series { resolution: Resolution::Raw, points: Vec::new() };
     let Some(id) = id.filter(|_| from < to) else { return Ok(none) };
-    let (group, slot) = place(id);
-    let mut found = Column { connection, group, slot };
+    let mut found = Column { connection, id };
     // A finer resolution will do when the coarser ones know nothing from before it begins.
     let raw_from = found.earliest(&[Level::Raw, Level::Fresh]).await?.unwrap_or(Moment(i64::MAX));
     let minutes_from = found.earliest(&[Level::Minutes]).await?.unwrap_or(raw_from).min(raw_from);
@@ -204,11 +203,15 @@ async fn find_series(
 /// One series in an open database.
 struct Column<'a> {
     connection: &'a mut SqliteConnection,
-    group: i64,
-    slot: u8,
+    id: i64,
 }
 
 impl Column<'_> {
+    /// Group and place of the series in blocks of a level.
+    fn place(&self, level: Level) -> (i64, u16) {
+        place(self.id, if level == Level::Fresh { WIDE_SERIES } else { GROUP_SERIES })
+    }
+
     /// Where the oldest block of these levels begins.
     async fn earliest(&mut self, levels: &[Level]) -> Result<Option<Moment>, Inner> {
         let mut earliest: Option<i64> = None;
@@ -216,7 +219,7 @@ impl Column<'_> {
             let start: Option<i64> =
                 sqlx::query_scalar("SELECT min(start) FROM block WHERE level = ? AND grp = ?")
                     .bind(level.number())
-                    .bind(self.group)
+                    .bind(self.place(*level).0)
                     .fetch_one(&mut *self.connection)
                     .await?;
             earliest = [earliest, start].into_iter().flatten().min();
@@ -237,7 +240,7 @@ impl Column<'_> {
              ORDER BY start, id",
         )
         .bind(level.number())
-        .bind(self.group)
+        .bind(self.place(level).0)
         .bind(floor(from, step).0)
         .bind(to.0)
         .fetch(&mut *self.connection)
@@ -248,7 +251,7 @@ impl Column<'_> {
         // By stamp: what came later counts, and comes later here as well.
         let mut values: BTreeMap<Moment, RawPoint> = BTreeMap::new();
         for level in [Level::Raw, Level::Fresh] {
-            let slot = self.slot;
+            let (_, slot) = self.place(level);
             let mut rows = std::pin::pin!(self.blocks(level, from, to));
             while let Some(row) = rows.try_next().await? {
                 let mut columns = Columns::new();
@@ -270,7 +273,7 @@ impl Column<'_> {
         if from >= to {
             return Ok(BTreeMap::new());
         }
-        let slot = self.slot;
+        let (_, slot) = self.place(level);
         let mut points = Vec::new();
         let mut rows = std::pin::pin!(self.blocks(level, from, to));
         while let Some(row) = rows.try_next().await? {
@@ -295,13 +298,11 @@ impl Column<'_> {
             }
         }
         for hour in fresh {
-            let raw = read_hour(self.connection, self.group, hour, Some(self.slot)).await?;
-            for column in raw.values() {
-                let minutes = of_raw(column, Resolution::Minute);
-                let made = buckets(minutes.into_iter(), resolution);
-                let inside = made.into_iter().filter(|point| (from..to).contains(&point.at));
-                points.extend(inside.map(|point| (point.at, point)));
-            }
+            let raw = read_hour(self.connection, self.id, hour).await?;
+            let minutes = of_raw(&raw, Resolution::Minute);
+            let made = buckets(minutes.into_iter(), resolution);
+            let inside = made.into_iter().filter(|point| (from..to).contains(&point.at));
+            points.extend(inside.map(|point| (point.at, point)));
         }
         Ok(Series { resolution, points: points.into_values().collect() })
     }

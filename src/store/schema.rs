@@ -62,7 +62,7 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// What a row of `block` holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
-    /// Readings of one batch; many for an hour. `start` is the hour.
+    /// Readings of one batch, of a wide group; many for an hour. `start` is the hour.
     Fresh = 0,
     /// Readings of an hour that is over.
     Raw = 1,

@@ -6,7 +6,7 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 
-use super::block::{Columns, GROUP_SERIES, RawPoint, put_raw};
+use super::block::{Columns, RawPoint, WIDE_SERIES, put_raw};
 use super::error::{Inner, StoreError};
 use super::queue::Waiting;
 use super::rollup::floor;
@@ -126,7 +126,7 @@ impl Session {
                 continue;
             };
             let hour = floor(sample.at, Resolution::Hour.step_ms());
-            let (group, slot) = place(known.id);
+            let (group, slot) = place(known.id, WIDE_SERIES);
             let columns = hours.entry((group, hour)).or_default();
             columns.entry(slot).or_default().push(RawPoint { at: sample.at, reading });
             written.samples += 1;
@@ -139,10 +139,10 @@ impl Session {
         Ok(written)
     }
 
-    /// Forgets the series of a group that has nothing recorded any more.
+    /// Forgets the series of a wide group that has nothing recorded any more.
     pub(super) async fn forget_group(&mut self, group: i64) -> Result<(), Inner> {
-        let first = group * GROUP_SERIES;
-        let last = first + GROUP_SERIES - 1;
+        let first = group * WIDE_SERIES;
+        let last = first + WIDE_SERIES - 1;
         sqlx::query("DELETE FROM series WHERE id BETWEEN ? AND ?")
             .bind(first)
             .bind(last)
@@ -152,9 +152,9 @@ impl Session {
         Ok(())
     }
 
-    /// How many groups there are, or were.
+    /// How many wide groups there are, or were.
     pub(super) fn groups(&self) -> i64 {
-        (self.next_id + GROUP_SERIES - 1) / GROUP_SERIES
+        (self.next_id + WIDE_SERIES - 1) / WIDE_SERIES
     }
 
     /// Ends the connection, which moves what is in the log to the file, and lets the lock go.
@@ -242,10 +242,10 @@ pub(super) async fn insert_block(
     Ok(())
 }
 
-/// Group of a series, and its place in there.
-pub(super) fn place(id: i64) -> (i64, u8) {
-    // The remainder is below 64.
-    (id.div_euclid(GROUP_SERIES), id.rem_euclid(GROUP_SERIES) as u8)
+/// Group of a series among groups of this size, and its place in there.
+pub(super) fn place(id: i64, group_series: i64) -> (i64, u16) {
+    // The remainder is below the size of a group.
+    (id.div_euclid(group_series), id.rem_euclid(group_series) as u16)
 }
 
 /// A target by the texts of a row; none where they are no identifiers any more.

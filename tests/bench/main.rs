@@ -17,6 +17,7 @@
 
 mod fleet;
 mod measure;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,6 +47,8 @@ const DESIRED: usize = 2;
 const RUNS: usize = 15;
 /// Where the child finds its folder: present only in a child.
 const CHILD: &str = "--child";
+/// Measures recording instead, at a number of targets and of hours.
+const STORE: &str = "--store";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -58,6 +61,11 @@ fn main() {
                 .unwrap();
             let report = runtime.block_on(child(targets.parse().unwrap(), folder.as_ref()));
             println!("{report}");
+        }
+        [word, targets, hours, ..] if word == STORE => {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let measured = store::measure(targets.parse().unwrap(), hours.parse().unwrap());
+            println!("{}", serde_json::to_string_pretty(&runtime.block_on(measured)).unwrap());
         }
         // Cargo passes `--bench`; a number measures that size alone.
         _ => {

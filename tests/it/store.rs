@@ -488,7 +488,7 @@ async fn a_database_of_another_program_is_left_alone() {
 }
 
 #[tokio::test]
-async fn at_its_size_limit_the_oldest_values_go_first() {
+async fn at_its_size_limit_the_oldest_values_go_before_their_time() {
     let (_folder, file) = folder();
     let bytes_max = 1 << 20;
     let store = Store::open(&file, Retention { bytes_max, ..Retention::default() }).await;
@@ -501,7 +501,7 @@ async fn at_its_size_limit_the_oldest_values_go_first() {
         store.record(at((hour + 1) * HOUR), samples(batch.collect()));
         store.flush().await.unwrap();
     }
-    for _ in 0..3 {
+    for _ in 0..5 {
         store.record(at(41 * HOUR), Batch::default());
         store.flush().await.unwrap();
     }
@@ -516,5 +516,8 @@ async fn at_its_size_limit_the_oldest_values_go_first() {
     let signal = rps();
     let all = store.reader().series(&target("web-9"), &signal, Moment(0), END).await.unwrap();
     assert_eq!(all.resolution, Resolution::Hour);
-    assert_eq!(all.points.len(), 40, "the hours are kept longest");
+    assert_eq!(all.points.len(), 40, "the hours are small and have had the least of their time");
+    let newest =
+        store.reader().series(&target("web-9"), &signal, at(39 * HOUR), END).await.unwrap();
+    assert_eq!((newest.resolution, newest.points.len()), (Resolution::Raw, 60));
 }
