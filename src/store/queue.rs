@@ -32,7 +32,7 @@ pub(super) struct Waiting {
     pub(super) events: VecDeque<Event>,
     pub(super) states: BTreeMap<TargetId, WaitingState>,
     pub(super) notes: BTreeMap<String, Option<String>>,
-    /// The newest time that was told; upkeep counts from it.
+    /// The time that was told last; ages are counted from it.
     pub(super) now: Option<Moment>,
     pub(super) answers: Vec<Answer>,
 }
@@ -73,7 +73,7 @@ impl Queue {
     pub(super) fn put(&self, now: Moment, batch: Batch) {
         let starts_to_overflow = self.with(|state| {
             let waiting = &mut state.waiting;
-            waiting.now = waiting.now.max(Some(now));
+            waiting.now = Some(now);
             waiting.samples.extend(batch.samples);
             waiting.events.extend(batch.events);
             for (target, json) in batch.states {
@@ -117,7 +117,7 @@ impl Queue {
             waiting.states = std::mem::take(&mut failed.states);
             failed.notes.append(&mut waiting.notes);
             waiting.notes = std::mem::take(&mut failed.notes);
-            waiting.now = waiting.now.max(failed.now);
+            waiting.now = waiting.now.or(failed.now);
             state.is_overflowing = true;
             state.trim()
         });

@@ -19,6 +19,11 @@ const GATHER: Duration = Duration::from_millis(200);
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause between two tries: a disk that has room again is used within a minute.
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// A clock that moves by more than this between two ticks was set, or is wrong.
+const JUMP: Duration = Duration::from_secs(24 * 3_600);
+/// Ticks for which a clock must go on without a jump before anything is deleted by it: one wrong answer of a
+/// time server must not cost a year of signals.
+const STEADY_TICKS: u32 = 4;
 
 /// What the writer tells of itself.
 #[derive(Debug, Default)]
@@ -44,6 +49,7 @@ pub(super) struct Writer {
     pub(super) told: Arc<Told>,
     session: Option<Session>,
     now: Option<Moment>,
+    steady_ticks: u32,
     is_cut: bool,
 }
 
@@ -54,7 +60,16 @@ impl Writer {
         queue: Arc<Queue>,
         told: Arc<Told>,
     ) -> Self {
-        Self { file, retention, queue, told, session: None, now: None, is_cut: false }
+        Self {
+            file,
+            retention,
+            queue,
+            told,
+            session: None,
+            now: None,
+            steady_ticks: 0,
+            is_cut: false,
+        }
     }
 
     /// Runs until the queue is closed; `opened` learns when the first try to open is over.
@@ -109,10 +124,18 @@ impl Writer {
     async fn turn(&mut self) -> Result<(), StoreError> {
         let mut waiting = self.queue.take();
         let answers = std::mem::take(&mut waiting.answers);
-        self.now = self.now.max(waiting.now);
+        if let Some(now) = waiting.now {
+            self.tick(now);
+        }
         let result = self.write(waiting).await;
         answer(answers, result.as_ref().err(), &self.file);
         result
+    }
+
+    fn tick(&mut self, now: Moment) {
+        let before = self.now.replace(now).unwrap_or(now);
+        let jumped = now.since(before).max(before.since(now)) > JUMP;
+        self.steady_ticks = if jumped { 0 } else { self.steady_ticks.saturating_add(1) };
     }
 
     async fn write(&mut self, waiting: Waiting) -> Result<(), StoreError> {
@@ -141,6 +164,9 @@ impl Writer {
 
     async fn keep(&mut self) -> Result<(), StoreError> {
         let (Some(session), Some(now)) = (&mut self.session, self.now) else { return Ok(()) };
+        if self.steady_ticks < STEADY_TICKS {
+            return Ok(());
+        }
         match upkeep::run(session, now, &self.retention).await {
             Ok(kept) => {
                 if kept.is_cut && !self.is_cut {

@@ -64,7 +64,7 @@ fn main() {
         }
         [word, targets, hours, ..] if word == STORE => {
             let runtime = tokio::runtime::Runtime::new().unwrap();
-            let measured = store::measure(targets.parse().unwrap(), hours.parse().unwrap());
+            let measured = store::recording(targets.parse().unwrap(), hours.parse().unwrap());
             println!("{}", serde_json::to_string_pretty(&runtime.block_on(measured)).unwrap());
         }
         // Cargo passes `--bench`; a number measures that size alone.

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use tidegate::model::{Moment, Region, ServiceId, SignalName, TargetId};
 use tidegate::store::{Batch, Reading, Retention, Sample, Store};
 
-use super::measure::Runs;
+use super::measure::{self, Runs};
 
 /// A whole hour.
 const START_MS: i64 = 1_800_000_000_000;
@@ -22,7 +22,7 @@ const SIGNALS: [&str; 3] = ["rps", "backlog", "cpu"];
 const READ: usize = 20;
 
 /// Records some hours of a fleet, and reads some of it.
-pub(super) async fn measure(targets: usize, hours: i64) -> Value {
+pub(super) async fn recording(targets: usize, hours: i64) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.db");
     let store = Store::open(&file, Retention::default()).await;
@@ -60,6 +60,7 @@ pub(super) async fn measure(targets: usize, hours: i64) -> Value {
         .await;
     }
     let written = written_bytes() - written_before;
+    let memory = measure::memory();
     let samples = store.status().samples_written;
     assert_eq!(samples, ticks as u64 * (targets.len() * signals.len()) as u64);
 
@@ -74,6 +75,7 @@ pub(super) async fn measure(targets: usize, hours: i64) -> Value {
         "targets": targets.len(),
         "samples": samples,
         "one_tick": runs.summary(),
+        "memory": memory,
         "levels": levels(&file).await,
         "disk_bytes_per_sample": written as f64 / samples as f64,
         "read_one_series_ms": read_ms,

@@ -145,9 +145,10 @@ async fn what_is_recorded_is_read_back_and_survives_a_restart() {
     assert_eq!(kinds(all.clone()).await, [pair("api/fra", "changed"), refused.clone()]);
     let of_web = EventFilter { target: Some(web()), ..all.clone() };
     assert_eq!(kinds(of_web.clone()).await, [changed.clone(), refused]);
-    assert_eq!(kinds(EventFilter { to: at(15), ..of_web.clone() }).await, [changed.clone()]);
+    let changed = [changed];
+    assert_eq!(kinds(EventFilter { to: at(15), ..of_web.clone() }).await, changed);
     let of_kind = EventFilter { kind: Some("changed".to_owned()), ..of_web };
-    assert_eq!(kinds(of_kind).await, [changed]);
+    assert_eq!(kinds(of_kind).await, changed);
 }
 
 /// Opens a file whose store was closed a moment ago and may not have let it go yet.
@@ -231,8 +232,10 @@ async fn a_late_value_is_added_to_an_hour_that_is_rolled_up() {
     store.flush().await.unwrap();
     assert_eq!(values(&store.reader()).await, [(1_000, 1.0), (2_000, 8.0), (3_000, 3.0)]);
     // Also in what is left when the values themselves are gone.
-    store.record(at(100 * HOUR), Batch::default());
-    store.flush().await.unwrap();
+    for tick in 0..10 {
+        store.record(at(100 * HOUR + tick), Batch::default());
+        store.flush().await.unwrap();
+    }
     let series = store.reader().series(&web(), &rps(), Moment(0), END).await.unwrap();
     assert_eq!(series.resolution, Resolution::Minute);
     let [minute] = series.points.as_slice() else { panic!("{series:?}") };
@@ -241,6 +244,30 @@ async fn a_late_value_is_added_to_an_hour_that_is_rolled_up() {
     store.record(at(100 * HOUR), samples(vec![value(4_000, 1.0), value(103 * HOUR, 1.0)]));
     store.flush().await.unwrap();
     assert_eq!(store.status().samples_untimely, 2);
+}
+
+/// A clock that is wrong for a moment, or was set: nothing is deleted by it.
+#[tokio::test]
+async fn a_clock_that_jumps_deletes_nothing() {
+    let (_folder, file) = folder();
+    let store = opened(&file).await;
+    let tick = async |ms: i64, batch: Batch| {
+        store.record(at(ms), batch);
+        store.flush().await.unwrap();
+    };
+    for n in 0..10 {
+        tick(n, samples(vec![value(n, n as f64)])).await;
+    }
+    for n in 10..20 {
+        tick(50_000 * HOUR, Batch::default()).await;
+        tick(n, samples(vec![value(n, n as f64)])).await;
+    }
+    assert_eq!(values(&store.reader()).await.len(), 20);
+    // It did not merely stop to delete.
+    for _ in 0..10 {
+        tick(50_000 * HOUR, Batch::default()).await;
+    }
+    assert_eq!(values(&store.reader()).await, []);
 }
 
 /// Records without end when it is started as a child; as a test, kills such children and reads what they left.
@@ -305,6 +332,50 @@ async fn record_until_killed(file: &Path) {
         std::fs::write(mark.with_extension("new"), next.to_string()).unwrap();
         std::fs::rename(mark.with_extension("new"), mark).unwrap();
     }
+}
+
+/// A file that may not grow stands for a disk that is full. A child, because the limit is that of a process.
+#[tokio::test]
+async fn on_a_full_disk_it_goes_on_and_writes_what_waited_once_there_is_room() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let name = "store::on_a_full_disk_it_goes_on_and_writes_what_waited_once_there_is_room";
+    let Some(file) = std::env::var_os(CHILD_FILE) else {
+        let (_folder, file) = folder();
+        // Without the trap, the kernel would end the child for its first write over the limit.
+        let done = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" --exact \"$1\" --nocapture"])
+            .arg(std::env::current_exe().unwrap())
+            .arg(name)
+            .env(CHILD_FILE, &file)
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && shown.contains("1 passed"), "{shown}");
+        return;
+    };
+    let file = Path::new(&file);
+    let store = opened(file).await;
+    assert_eq!(store.status().health, Health::Recording);
+    let unlimited = getrlimit(Resource::Fsize);
+    let limit = rustix::process::Rlimit { current: Some(256 << 10), ..unlimited.clone() };
+    setrlimit(Resource::Fsize, limit).unwrap();
+    let mut recorded = 0;
+    let error = loop {
+        let batch = (recorded..recorded + 500).map(|n| value(n * 10, (n as f64).sin()));
+        store.record(at(recorded * 10), samples(batch.collect()));
+        recorded += 500;
+        if let Err(error) = store.flush().await {
+            break error.to_string();
+        }
+        assert!(recorded < 100_000, "the limit is never met");
+    };
+    assert!(error.contains("full") || error.contains("disk I/O error"), "{error}");
+    assert!(failing(&store).contains("it is tried again"));
+    setrlimit(Resource::Fsize, unlimited).unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(values(&store.reader()).await.len() as i64, recorded);
+    assert_eq!(store.status().samples_dropped, 0);
+    assert!(!file.with_extension("db.damaged").exists());
 }
 
 #[tokio::test]
@@ -520,4 +591,32 @@ async fn at_its_size_limit_the_oldest_values_go_before_their_time() {
     let newest =
         store.reader().series(&target("web-9"), &signal, at(39 * HOUR), END).await.unwrap();
     assert_eq!((newest.resolution, newest.points.len()), (Resolution::Raw, 60));
+}
+
+/// Targets come and go; what is known of those that went ends with their last recorded hour.
+#[tokio::test]
+async fn series_of_which_nothing_is_left_are_forgotten() {
+    let (_folder, file) = folder();
+    let store = opened(&file).await;
+    let at_once = |ms: i64| {
+        let targets = (0..1_100).map(|n| target(&format!("web-{n}")));
+        samples(targets.map(|target| sample(&target, ms, Reading::Value(1.0))).collect())
+    };
+    store.record(at(0), at_once(0));
+    store.flush().await.unwrap();
+    let later = 500 * 24 * HOUR;
+    for tick in later..later + 10 {
+        store.record(at(tick), Batch::default());
+        store.flush().await.unwrap();
+    }
+    let mut connection = raw(&file).await;
+    let known: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM series").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(known, 1_100 - 1_024, "the last group may still be filled");
+    store.record(at(later), at_once(later));
+    store.flush().await.unwrap();
+    for name in ["web-0", "web-1023", "web-1024", "web-1099"] {
+        let found = store.samples(&target(name), &rps(), Moment(0), END).await.unwrap();
+        assert_eq!(found, [(at(later), 1.0)], "{name}");
+    }
 }
