@@ -227,8 +227,18 @@ async fn a_late_value_is_added_to_an_hour_that_is_rolled_up() {
     let (_folder, file) = folder();
     let store = opened(&file).await;
     store.record(at(2 * HOUR), samples(vec![value(1_000, 1.0), value(3_000, 3.0)]));
-    store.flush().await.unwrap();
-    store.record(at(2 * HOUR), samples(vec![value(2_000, 8.0), value(3_000, 3.0)]));
+    for tick in 0..5 {
+        store.record(at(2 * HOUR + tick), Batch::default());
+        store.flush().await.unwrap();
+    }
+    let mut connection = raw(&file).await;
+    let fresh: i64 = sqlx::query_scalar("SELECT count(*) FROM block WHERE level = 0")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(fresh, 0, "the hour is rolled up");
+    // With one that was recorded before.
+    store.record(at(2 * HOUR), samples(vec![value(2_000, 8.0), value(1_000, 1.0)]));
     store.flush().await.unwrap();
     assert_eq!(values(&store.reader()).await, [(1_000, 1.0), (2_000, 8.0), (3_000, 3.0)]);
     // Also in what is left when the values themselves are gone.
