@@ -9,6 +9,7 @@ mod desk;
 mod error;
 mod journal;
 mod lock;
+mod memory;
 pub mod overrides;
 mod pending;
 mod publish;
@@ -21,7 +22,7 @@ mod source;
 mod tick;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ use crate::record::Book;
 use crate::{observe, plan};
 use deciding::Deciding;
 use lock::StateLock;
+use memory::Memory;
 use overrides::TakenUp;
 use publish::{Publisher, PublisherError, WriterOptions};
 use published::read_status;
@@ -67,6 +69,7 @@ pub struct Controller {
     done: BTreeSet<TargetId>,
     stated: Option<(CommitId, PlanDigest)>,
     deciding: Deciding,
+    memory: Option<Memory>,
     book: Book,
     publisher: Option<Publisher>,
     progress: OnProgress,
@@ -167,7 +170,16 @@ impl Controller {
             }
             .map(|spec| Applied { commit, spec });
         }
-        let deciding = Deciding::resume(clock.now().into(), &book, BTreeMap::new());
+        let store = config.store_file();
+        let (memory, stored) = match purpose {
+            Purpose::Act => {
+                let retention = config.store.retention.clone();
+                let (memory, stored) = Memory::open(&store, retention).await;
+                (Some(memory), stored)
+            }
+            Purpose::Look => (None, Memory::look(&store).await),
+        };
+        let deciding = Deciding::resume(clock.now().into(), &book, stored);
         let stated = status.map(|status| (status.spec_commit, status.plan_digest));
         Ok(Self {
             setup,
@@ -177,6 +189,7 @@ impl Controller {
             done: BTreeSet::new(),
             stated,
             deciding,
+            memory,
             book,
             publisher,
             progress,
@@ -297,6 +310,9 @@ impl Controller {
     /// [`GitError`] when the push fails; nothing is lost, the next push carries it.
     pub async fn flush(&mut self) -> Result<(), GitError> {
         let now = self.clock.now();
+        if let Some(memory) = &self.memory {
+            memory.flush().await;
+        }
         match &mut self.publisher {
             Some(publisher) => publisher.flush(now).await,
             None => Ok(()),

@@ -16,14 +16,15 @@ impl Controller {
             );
         }
         if old.state_dir != new.state_dir
+            || old.store_file() != new.store_file()
             || old.repository.url != new.repository.url
             || old.repository.branch != new.repository.branch
             || old.repository.path != new.repository.path
             || old.status.branch != new.status.branch
         {
             return Err(
-                "the repository, the status branch or the state folder changed: restart the \
-                        controller to use it"
+                "the repository, the status branch, the state folder or the store changed: restart \
+                        the controller to use it"
                     .to_owned(),
             );
         }

@@ -29,7 +29,11 @@ impl Controller {
             observed = self.observe(&good.spec).await;
         }
         let (now, prices) = (observed.at.into(), &self.setup.catalogue.prices);
-        let Decided { mut decisions, before } = self.deciding.decide(now, &good, &observed, prices);
+        let decided = self.deciding.decide(now, &good, &observed, prices);
+        if let Some(memory) = &mut self.memory {
+            memory.record(now, &decided, &self.deciding);
+        }
+        let Decided { mut decisions, before } = decided;
         let plan = self.plan_from(&good, &observed, &decisions);
         let planned = Planned { good: good.clone(), observed, plan };
         self.note_stated(&planned.plan);
@@ -175,6 +179,9 @@ impl Controller {
                 target_id = %line.target, from = line.from, to = line.to, reason = line.reason,
                 outcome = ?line.outcome, error = line.error, "{}", line.sentence
             );
+        }
+        if let Some(memory) = &self.memory {
+            memory.happened(now.into(), &lines);
         }
         let Some(publisher) = &mut self.publisher else { return Ok(()) };
         let digest = self.stated.as_ref().map_or(&after.digest, |(_, digest)| digest);
