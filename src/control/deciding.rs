@@ -115,8 +115,8 @@ impl Deciding {
             templates: &good.templates,
             observed,
             measured: &self.measured,
-            bursts: self.overrides.bursts(),
-            pauses: self.overrides.pauses(),
+            bursts: self.overrides.set().bursts(),
+            pauses: self.overrides.set().pauses(),
             prices,
         }
     }
@@ -131,8 +131,8 @@ impl Deciding {
             spec: &good.spec,
             measured: &self.measured,
             before,
-            bursts: self.overrides.bursts(),
-            pauses: self.overrides.pauses(),
+            bursts: self.overrides.set().bursts(),
+            pauses: self.overrides.set().pauses(),
         }
     }
 }

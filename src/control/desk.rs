@@ -5,8 +5,9 @@
 //! branch holds by then, so that neither another person nor a running controller loses anything by it. Nothing
 //! here touches a provider. All functions block: call them from a blocking thread.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -26,9 +27,9 @@ use crate::spec;
 
 /// The writer's clone inside the state folder: beside the controller's, which is locked while it runs.
 const CLONE: &str = "desk.git";
-/// How long another one's use of the clone is waited for: a fetch and a push over a slow line.
-const CLONE_WAIT_MAX: Duration = Duration::from_secs(30);
-/// Pause between two tries.
+/// Tries to have the clone while another one uses it: for half a minute, a fetch and a push over a slow line.
+const CLONE_TRIES_MAX: u32 = 600;
+/// Pause between two such tries.
 const CLONE_TRY_EVERY: Duration = Duration::from_millis(50);
 /// Bytes of a file of a day's history: a part is full at 1 MiB, and its last line may be long.
 const PART_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -208,7 +209,7 @@ impl Desk {
         let effect = order.apply(spec, catalogue, &mut set, now.into())?;
         let mut message = effect.message.clone();
         if let Some(commit) = commit {
-            message.push_str(&format!("Tidegate-Spec-Commit: {commit}\n"));
+            let _ = writeln!(message, "Tidegate-Spec-Commit: {commit}");
         }
         let edit =
             Edit::Put { path: OVERRIDES_PATH.to_owned(), content: set.render().into_bytes() };
@@ -249,15 +250,14 @@ impl Desk {
 
     /// The writer's clone; waits for somebody else's use of it to end.
     fn writer(&self) -> Result<StatusWriter, DeskError> {
-        let begun = Instant::now();
-        loop {
-            match self.open_writer(&self.folder.join(CLONE)) {
-                Err(GitError::InUse(_)) if begun.elapsed() < CLONE_WAIT_MAX => {
-                    std::thread::sleep(CLONE_TRY_EVERY);
-                }
+        let dir = self.folder.join(CLONE);
+        for _try in 1..CLONE_TRIES_MAX {
+            match self.open_writer(&dir) {
+                Err(GitError::InUse(_)) => std::thread::sleep(CLONE_TRY_EVERY),
                 result => return Ok(result?),
             }
         }
+        Ok(self.open_writer(&dir)?)
     }
 
     fn open_writer(&self, dir: &Path) -> Result<StatusWriter, GitError> {

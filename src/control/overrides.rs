@@ -92,16 +92,10 @@ impl Overrides {
         self.problem.as_deref()
     }
 
-    /// All bursts, whether or not they are in force: deciding asks the time.
+    /// All that is on record, whether or not it is in force now.
     #[must_use]
-    pub fn bursts(&self) -> &[Burst] {
-        self.set.bursts()
-    }
-
-    /// All pauses, likewise.
-    #[must_use]
-    pub fn pauses(&self) -> &[Pause] {
-        self.set.pauses()
+    pub fn set(&self) -> &OverrideSet {
+        &self.set
     }
 
     /// The bursts and pauses in force at this instant: time alone ends them. Allocates only when they are not

@@ -126,7 +126,7 @@ async fn what_others_write_is_taken_up_and_time_alone_ends_it() {
     assert_eq!(scene.poll().await.unwrap(), TakenUp::Changed);
     assert_eq!(scene.poll_idly().await, TakenUp::Unchanged);
     assert_eq!(scene.in_force(0), ["now"]);
-    assert_eq!(scene.in_force(59), ["later", "now"]);
+    assert_eq!(scene.in_force(59), ["now", "later"]);
     assert_eq!(scene.in_force(60), ["later"]);
     assert!(scene.in_force(90).is_empty());
     // What else is written there fetches the branch once, and changes nothing.

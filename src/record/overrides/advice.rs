@@ -6,6 +6,7 @@ use crate::model::{
 
 use super::OverrideSet;
 
+/// What the asker of a burst should know.
 pub(super) fn warnings(
     burst: &Burst,
     service: &Service,
@@ -42,6 +43,7 @@ pub(super) fn warnings(
     warnings
 }
 
+/// The least replicas that a target has at the beginning of a burst without it, and why.
 fn least_without(
     burst: &Burst,
     target: &TargetId,
@@ -70,6 +72,7 @@ fn least_without(
     (least.min(region.bounds.max), why)
 }
 
+/// Whether the cost cap of the service stands in the way, as far as prices are known.
 fn cost_warning(burst: &Burst, service: &Service, catalogue: &Catalogue) -> Option<String> {
     let cap = service.scale.max_hourly_cost?;
     let provider =

@@ -95,10 +95,10 @@ pub(super) fn begin_pause(
     Ok(Effect { subject, warnings, bursts: Vec::new(), pauses: vec![pause], message })
 }
 
-fn concerned<'a>(
-    wish: &Wish,
-    spec: &'a Spec,
-) -> Result<(&'a Service, Vec<(&'a Region, &'a RegionScale)>), OrderError> {
+/// A service, and those of its regions that a wish is about.
+type Concerned<'a> = (&'a Service, Vec<(&'a Region, &'a RegionScale)>);
+
+fn concerned<'a>(wish: &Wish, spec: &'a Spec) -> Result<Concerned<'a>, OrderError> {
     let Some(service) = spec.services.get(&wish.service) else {
         let known = names(spec.services.keys().map(ServiceId::as_str));
         return Err(OrderError::NoSuchService { service: wish.service.clone(), known });
@@ -117,6 +117,7 @@ fn concerned<'a>(
     }
 }
 
+/// The longest time to live in all of the regions, and what says so.
 fn ttl_limit(service: &Service, regions: &[(&Region, &RegionScale)]) -> (Duration, String) {
     let limit = |(name, region): &(&Region, &RegionScale)| match (
         region.burst_ttl,

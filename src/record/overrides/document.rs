@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{ENTRIES_MAX, ForATime, OVERRIDES_VERSION, OverrideSet, OverridesError, sort, words};
-use crate::model::{Burst, Count, Moment, Pause, Region, ServiceId};
+use crate::model::{Burst, Count, Pause, Region, ServiceId};
 
 /// Read before anything else: what a later version writes may have any other key.
 #[derive(Debug, Deserialize)]
@@ -69,10 +69,10 @@ pub(super) fn parse(text: &[u8]) -> Result<OverrideSet, OverridesError> {
     }
     let mut ids = BTreeSet::new();
     for burst in &set.bursts {
-        check(burst, burst.from, &burst.reason, &burst.author, &mut ids)?;
+        check(burst, &burst.reason, &burst.author, &mut ids)?;
     }
     for pause in &set.pauses {
-        check(pause, pause.from, &pause.reason, &pause.author, &mut ids)?;
+        check(pause, &pause.reason, &pause.author, &mut ids)?;
     }
     sort(&mut set.bursts);
     sort(&mut set.pauses);
@@ -81,7 +81,6 @@ pub(super) fn parse(text: &[u8]) -> Result<OverrideSet, OverridesError> {
 
 fn check<'a, T: ForATime>(
     entry: &'a T,
-    from: Moment,
     reason: &str,
     author: &str,
     ids: &mut BTreeSet<&'a str>,
@@ -91,7 +90,7 @@ fn check<'a, T: ForATime>(
         "it has no usable id"
     } else if !ids.insert(id) {
         "its id is there twice"
-    } else if entry.until() <= from {
+    } else if entry.ends() <= entry.begins() {
         "it ends before it begins"
     } else if !words::is_one_line(reason, words::REASON_CHARS_MAX) {
         "its reason is longer than a line"

@@ -55,7 +55,7 @@ pub enum OverridesError {
     IdTaken(String),
 }
 
-/// All bursts and pauses of a status branch, sorted by service, region and id.
+/// All bursts and pauses of a status branch, sorted by service, region, begin and id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OverrideSet {
     bursts: Vec<Burst>,
@@ -75,7 +75,8 @@ pub enum Which {
 trait ForATime: Clone + PartialEq {
     fn id(&self) -> &str;
     fn place(&self) -> (&ServiceId, Option<&Region>);
-    fn until(&self) -> Moment;
+    fn begins(&self) -> Moment;
+    fn ends(&self) -> Moment;
 }
 
 macro_rules! for_a_time {
@@ -87,7 +88,10 @@ macro_rules! for_a_time {
             fn place(&self) -> (&ServiceId, Option<&Region>) {
                 (&self.service, self.region.as_ref())
             }
-            fn until(&self) -> Moment {
+            fn begins(&self) -> Moment {
+                self.from
+            }
+            fn ends(&self) -> Moment {
                 self.until
             }
         }
@@ -173,7 +177,7 @@ fn add<T: ForATime>(to: &mut Vec<T>, new: T, others: usize) -> Result<(), Overri
 }
 
 fn sort<T: ForATime>(entries: &mut [T]) {
-    entries.sort_by(|a, b| (a.place(), a.id()).cmp(&(b.place(), b.id())));
+    entries.sort_by(|a, b| (a.place(), a.begins(), a.id()).cmp(&(b.place(), b.begins(), b.id())));
 }
 
 fn end<T: ForATime>(from: &mut Vec<T>, which: &Which) -> Vec<T> {

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::testing::{bounds, service};
-use crate::model::{Autoscale, Catalogue, Count, Policy, PolicyChoice, Prices, Schedule, Spec};
-use crate::model::{RegionScale, Windows};
+use crate::model::{Autoscale, Catalogue, Count, Prices, RegionScale, SourceFile, Sources, Spec};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -147,35 +147,32 @@ fn what_is_refused_says_why_and_changes_nothing() {
         (&spec, resumed),
     ] {
         let error = apply(&order, spec, &mut set).unwrap_err();
-        told.push_str(&format!("{error}\n"));
+        writeln!(told, "{error}").unwrap();
         assert_eq!(set, before, "{error}");
     }
     insta::assert_snapshot!(told);
 }
 
+const WITH_A_SCHEDULE: &str = "
+services:
+  - id: web
+    provider: host
+    scale:
+      autoscale: manual
+      maxHourlyCost: 0.05
+      regions:
+        - {name: local, min: 1, desired: 2, max: 9}
+        - {name: far, min: 0, desired: 0, max: 3, burstTTL: 10m}
+      policy:
+        schedules:
+          - {name: noon, start: 0 12 * * *, end: 0 14 * * *, timezone: UTC, replicas: 4}
+";
+
 #[test]
 fn what_the_asker_should_know_is_said() {
-    let mut spec = spec(Autoscale::Manual, 1, 2, 9);
-    let web = spec.services.values_mut().next().unwrap();
-    web.scale.max_hourly_cost = Some(0.05);
-    let mut policy = Policy {
-        fingerprint: 0,
-        document: serde_json::Value::Null,
-        signals: Vec::new(),
-        targets: Vec::new(),
-        rules: Vec::new(),
-        thresholds: 0,
-        expression: None,
-        schedules: Vec::new(),
-        idle: None,
-        behavior: crate::model::Behavior::default(),
-    };
-    policy.schedules.push(Schedule {
-        name: "noon".into(),
-        windows: Windows::parse("0 12 * * *", "0 14 * * *", "UTC").unwrap(),
-        replicas: Count(4),
-    });
-    web.scale.policy = Some(PolicyChoice::Inline(policy));
+    let file = SourceFile { path: "spec.yaml".to_owned(), bytes: WITH_A_SCHEDULE.into() };
+    let sources = Sources { spec: Some(file), ..Sources::default() };
+    let spec = crate::spec::load(&sources, None).spec.unwrap();
     let prices = Prices {
         currency: "EUR".to_owned(),
         default: Some(0.01),
@@ -205,9 +202,9 @@ fn what_the_asker_should_know_is_said() {
         },
     ] {
         let effect = order.apply(&spec, &catalogue, &mut set, at(0)).unwrap();
-        told.push_str(&format!("{}\n", effect.message));
+        writeln!(told, "{}", effect.message).unwrap();
         for warning in &effect.warnings {
-            told.push_str(&format!("  warning: {warning}\n"));
+            writeln!(told, "  warning: {warning}").unwrap();
         }
         told.push('\n');
     }

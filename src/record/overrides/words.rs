@@ -14,6 +14,7 @@ pub(super) const ID_CHARS_MAX: usize = 64;
 /// Names that an error lists, so that it stays readable with a thousand services.
 const NAMES_MAX: usize = 10;
 
+/// A text of one line that says something.
 pub(super) fn one_line(what: &'static str, text: &str, max: usize) -> Result<String, OrderError> {
     let text = text.trim();
     if text.is_empty() || !is_one_line(text, max) {
@@ -22,6 +23,8 @@ pub(super) fn one_line(what: &'static str, text: &str, max: usize) -> Result<Str
     Ok(text.to_owned())
 }
 
+/// Whether a text has at most so many characters and nothing that breaks a line: in a commit's message a line of
+/// its own could pass for a trailer.
 pub(super) fn is_one_line(text: &str, chars_max: usize) -> bool {
     text.chars().count() <= chars_max
         && !text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
@@ -31,6 +34,7 @@ pub(super) fn place(service: &ServiceId, region: Option<&Region>) -> String {
     region.map_or_else(|| service.to_string(), |region| format!("{service}/{region}"))
 }
 
+/// The message of a commit: its trailers name the bursts or pauses, and who asked.
 pub(super) fn message(
     subject: &str,
     reason: &str,

@@ -1,5 +1,6 @@
 //! `burst`, `pause` and `resume`: what is asked for, refused and said.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use super::{said, snapshot};
@@ -77,7 +78,7 @@ fn what_may_not_be_is_refused() {
     let bench = bench();
     let mut all = String::new();
     let mut refused = |args: &[&str]| {
-        all.push_str(&format!("$ tidegate {}\n{}\n", args.join(" "), said(&bench.tidegate(args))));
+        write!(all, "$ tidegate {}\n{}\n", args.join(" "), said(&bench.tidegate(args))).unwrap();
     };
     for args in [
         &["burst", "wbe", "-n", "3", "-m", "r"][..],
