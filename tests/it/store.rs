@@ -367,7 +367,7 @@ async fn on_a_full_disk_it_goes_on_and_writes_what_waited_once_there_is_room() {
     let store = opened(file).await;
     assert_eq!(store.status().health, Health::Recording);
     let unlimited = getrlimit(Resource::Fsize);
-    let limit = rustix::process::Rlimit { current: Some(256 << 10), ..unlimited.clone() };
+    let limit = rustix::process::Rlimit { current: Some(256 << 10), ..unlimited };
     setrlimit(Resource::Fsize, limit).unwrap();
     let mut recorded = 0;
     let error = loop {
