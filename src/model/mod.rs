@@ -4,6 +4,7 @@
 //! network, and nothing in here decides: see [`crate::decide`] and [`crate::plan`] for that.
 
 mod catalogue;
+mod cron;
 mod decision;
 mod diagnostic;
 mod duration;
@@ -45,7 +46,7 @@ pub use policy::{
     TargetKind, Threshold,
 };
 pub use replica::{Exit, Gap, Observed, Phase, Replica, ReplicaKey};
-pub use schedule::{ScheduleError, Window, Windows};
+pub use schedule::{MarkedWindow, ScheduleError, Shift, Window, Windows, zone_names};
 pub use secret::Secret;
 pub use signal::{MAX_AGE_DEFAULT, Measured, OnMissing, Signal, SignalState};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, SourceFile, Sources};
