@@ -30,7 +30,10 @@ pub use catalogue::{About, Catalogue, Prices, Regions, TemplateKey};
 pub use decision::{Bounds, CostShare, Decision, DecisionInputs, Owner};
 pub use diagnostic::{Code, Diagnostic, Position, Severity};
 pub use duration::{DurationError, format_duration, parse_duration};
-pub use expression::{Expression, ExpressionError, Variables};
+pub use expression::{
+    EXPRESSION_CHARS_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_FUNCTIONS, EXPRESSION_VARIABLES,
+    Expression, ExpressionError, Variables,
+};
 pub use floor::{Burst, Pause};
 pub use ids::{
     CommitId, Count, IdError, Ordinal, OwnerId, PlanDigest, PolicyName, ProviderName, Region,
