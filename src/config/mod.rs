@@ -273,6 +273,7 @@ impl Config {
             default_local: self.defaults.local.clone(),
             secrets: self.secrets.keys().cloned().collect(),
             prices: self.prices.clone(),
+            sources: BTreeMap::new(),
         }
     }
 }

@@ -26,7 +26,10 @@ mod state;
 pub(crate) mod testing;
 mod trace;
 
-pub use catalogue::{About, Catalogue, Prices, Regions, TemplateKey};
+pub use catalogue::{
+    About, Catalogue, PROVIDER_METRICS, Prices, Regions, SOURCE_PROVIDER, SOURCE_PROXY,
+    SourceAbout, TemplateKey,
+};
 pub use decision::{Bounds, CostShare, Decision, DecisionInputs, Owner};
 pub use diagnostic::{Code, Diagnostic, Position, Severity};
 pub use duration::{DurationError, format_duration, parse_duration};
@@ -42,7 +45,8 @@ pub use ids::{
 pub use moment::Moment;
 pub use outcome::{FailureKind, Next, Outcome, OutcomeResult, TargetOutcome};
 pub use plan::{
-    Action, ActionKind, Held, HeldReason, Plan, PlanTotals, Step, TargetChange, TargetPlan, Warning,
+    Action, ActionKind, Held, HeldReason, Plan, PlanTotals, PlannedSchedule, PlannedWindow, Step,
+    TargetChange, TargetPlan, Warning,
 };
 pub use policy::{
     Behavior, Condition, Direction, Effect, Idle, Limit, Policy, Rule, Schedule, Target,
