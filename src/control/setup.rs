@@ -13,6 +13,7 @@ use crate::config::secrets::SecretSource;
 use crate::config::{Config, Credentials, SecretRef};
 use crate::git::{Auth, Remote, RepoUrl};
 use crate::model::{Catalogue, OwnerId, Secret, SecretName};
+use crate::observe::signals::{self, ResolveSecret, Sources};
 use crate::providers::registry::{self, Providers};
 
 /// Why a configuration cannot be turned into a controller.
@@ -49,6 +50,14 @@ pub enum SetupError {
         /// What is wrong with its configuration.
         message: String,
     },
+    /// A metric source could not be made.
+    #[error("metric source `{name}`: {message}")]
+    Source {
+        /// Its name.
+        name: String,
+        /// What is wrong with its configuration.
+        message: String,
+    },
     /// The owner derived or configured is not usable.
     #[error("owner: {0}")]
     Owner(String),
@@ -61,6 +70,8 @@ pub struct Setup {
     pub config: Config,
     /// The providers.
     pub providers: Providers,
+    /// The metric sources.
+    pub sources: Sources,
     /// What a spec may refer to.
     pub catalogue: Catalogue,
     /// Whose replicas this controller sees and touches.
@@ -139,13 +150,16 @@ impl Setup {
         let providers = registry::build(&config.providers, exe, &credential)
             .map_err(|(name, message)| SetupError::Provider { name: name.to_string(), message })?;
         let abouts = providers.iter().map(|(name, p)| (name.clone(), p.about().clone())).collect();
-        let catalogue = config.catalogue(abouts);
+        let sources = sources(&config, &source)?;
+        let kinds = sources.iter().map(|(name, s)| (name.clone(), s.about().clone())).collect();
+        let catalogue = config.catalogue(abouts, kinds);
         let secrets = Arc::new(ConfiguredSecrets { names: config.secrets.clone(), source });
         Ok(Self {
             remote: read,
             status_remote: write,
             owner,
             providers,
+            sources,
             catalogue,
             secrets,
             config,
@@ -168,6 +182,21 @@ fn owner(config: &Config, url: &RepoUrl) -> Result<OwnerId, SetupError> {
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("t{}", hex.get(..OWNER_DIGITS).unwrap_or(&hex));
     OwnerId::try_from(text).map_err(|error| SetupError::Owner(error.to_string()))
+}
+
+/// The metric sources. Their secrets are read when they are used, so that a changed one counts at once.
+fn sources(
+    config: &Config,
+    source: &Arc<dyn SecretSource + Send + Sync>,
+) -> Result<Sources, SetupError> {
+    let secrets = Arc::clone(source);
+    let resolve: ResolveSecret = Arc::new(move |text| {
+        let reference = SecretRef::parse(text).map_err(|error| error.to_string())?;
+        crate::config::secrets::resolve(&reference, secrets.as_ref())
+            .map_err(|error| with_causes(&error))
+    });
+    signals::build(&config.metrics, &resolve)
+        .map_err(|(name, message)| SetupError::Source { name: name.to_string(), message })
 }
 
 fn auth(

@@ -3,6 +3,8 @@
 //! A read that fails is a [`Gap`], not an error: what is unknown blocks destroying there and stops nothing
 //! elsewhere. Reads run concurrently, each with a deadline of its own.
 
+pub mod signals;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;

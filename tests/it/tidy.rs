@@ -16,8 +16,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("providers", &["model", "spec"]),
     ("observe", &["model", "spec", "providers"]),
     ("apply", &["model", "providers", "plan"]),
-    // Reads `tidegate.yaml`: spec's loader and diagnostics, what providers accept, and what the store keeps.
-    ("config", &["model", "spec", "providers", "store"]),
+    // Reads `tidegate.yaml`: spec's loader and diagnostics, what providers and metric sources accept, and what
+    // the store keeps.
+    ("config", &["model", "spec", "providers", "observe", "store"]),
     (
         "control",
         &[
