@@ -89,7 +89,7 @@ pub(super) fn web(url: &str, sends_secrets: bool) -> Result<(), BadUrl> {
             help: "remove it from the address, and write `tokenRef`, or `username` and `passwordRef`",
         }),
         "https" | "http" if host(authority).is_empty() => bad("the address has no host"),
-        "https" | "http" if url.parse::<hyper::Uri>().is_err() => bad("the address cannot be read"),
+        "https" | "http" if !is_readable(url, authority) => bad("the address cannot be read"),
         "http" if sends_secrets && !is_loopback(authority) => Err(BadUrl {
             code: codes::BAD_URL,
             message: "http to another machine would send credentials readable for all",
@@ -98,6 +98,11 @@ pub(super) fn web(url: &str, sends_secrets: bool) -> Result<(), BadUrl> {
         "https" | "http" => Ok(()),
         _ => bad("the address has a scheme that is not allowed"),
     }
+}
+
+fn is_readable(url: &str, authority: &str) -> bool {
+    let names_port = authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    url.parse::<hyper::Uri>().is_ok_and(|uri| !names_port || uri.port_u16().is_some())
 }
 
 fn secret() -> BadUrl {

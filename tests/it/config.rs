@@ -75,6 +75,31 @@ fn files_of_docker_hosts_start_at_the_configuration_and_are_watched() {
     assert_eq!(docker.registries["r.example.com"].password_ref, "file//etc/tidegate/password");
 }
 
+#[test]
+fn metric_sources_are_typed_and_their_files_start_at_the_configuration() {
+    let text = format!(
+        "{}
+metrics:
+  prom: {{type: prometheus, url: 'https://p.example.com/prometheus/', username: me, passwordRef: file/password,
+         caFile: ca.pem, headers: {{X-Scope-OrgID: shop}}, headerRefs: {{X-Api-Key: env/KEY}}, timeout: 3s}}
+  plain: {{type: prometheus, url: 'http://prometheus:9090/api/v1'}}
+  feed: {{type: http, url: 'http://127.0.0.1:1/stats?x=1', tokenRef: file//run/token, metrics: {{depth: /a~1b/0}}}}
+  fix: {{type: fixed, values: {{rps: 12.5}}}}
+  script: {{type: file, path: metrics.txt}}
+",
+        config::STARTER
+    );
+    let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+    assert_eq!(diagnostics, []);
+    let mut config = config.unwrap();
+    config.resolve_paths(Path::new("/etc/tidegate"));
+    let metrics: Vec<String> =
+        config.metrics.iter().map(|(name, source)| format!("{name}: {source:?}")).collect();
+    insta::assert_snapshot!(metrics.join("\n"));
+    // Secrets are read for each use, and need no watching; authorities are read once.
+    assert_eq!(config.files(), [PathBuf::from("/etc/tidegate/ca.pem")]);
+}
+
 /// The example asks for signatures, which this version does not verify: it must not run without them.
 #[test]
 fn what_would_be_unsafe_to_ignore_is_refused() {
@@ -146,6 +171,11 @@ fn what_cannot_work_is_refused() {
              {login}}}}}\n"
         )
     };
+    let prom = |keys: &str| {
+        format!(
+            "repository: {{{url}}}\nmetrics:\n  prom: {{type: prometheus, url: \"https://p.example.com\", {keys}}}\n"
+        )
+    };
     for (text, expected) in [
         (format!("repository: {{{url}, proxy: \"ops:hunter2@proxy:3128\"}}\n"), "secret-in-url"),
         (format!("repository: {{{url}, verify: {{allowedSigners: a}}}}\n"), "unsupported-key"),
@@ -153,6 +183,16 @@ fn what_cannot_work_is_refused() {
         (format!("repository: {{{url}, branch: a/b}}\nstatus: {{branch: a}}\n"), "same-branch"),
         (docker("hunter2"), "bad-secret-ref"),
         (docker("76543"), "bad-secret-ref"),
+        (prom("tokenRef: hunter2"), "bad-secret-ref"),
+        (prom("tokenRef: env/A, username: ops, passwordRef: env/B"), "conflicting-keys"),
+        (prom("username: ops"), "missing-key"),
+        (prom("timeout: 16s"), "out-of-range"),
+        (prom("concurrency: 0"), "out-of-range"),
+        (prom("").replace("https://p", "https://ops:hunter2@p"), "secret-in-url"),
+        (prom("").replace("example.com\"", "example.com/?a=hunter2\""), "bad-url"),
+        (prom("tokenRef: env/A").replace("https://p", "http://p"), "bad-url"),
+        (prom("").replace("prometheus", "promethes"), "unknown-value"),
+        (prom("tokenReff: env/A"), "unknown-key"),
     ] {
         let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
         let rendered = config::render_text(&diagnostics, "tidegate.yaml", text.as_bytes(), false);

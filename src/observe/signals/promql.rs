@@ -33,6 +33,8 @@ pub(super) fn selectors(query: &str) -> Vec<Selector<'_>> {
         match c {
             '"' | '\'' | '`' => rest = after_string(rest),
             '#' => rest = rest.split_once('\n').map_or("", |(_, tail)| tail),
+            // The range of a subquery.
+            '[' => rest = rest.split_once(']').map_or("", |(_, tail)| tail),
             '{' => {
                 rest = after_braces(rest);
                 rest = note(&mut found, start, rest);
