@@ -20,6 +20,7 @@ mod git;
 mod providers;
 mod random;
 mod schemas;
+mod signals;
 mod spec;
 mod store;
 mod support;

@@ -104,18 +104,26 @@ impl Client {
     ) -> Result<Answer, SourceError> {
         let (headers, secrets) = self.headers().await?;
         let url = format!("{}{path}", self.access.url);
-        let mut request =
-            Request::builder().method(method).uri(&url).header(USER_AGENT, "tidegate");
-        if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        }
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        let request = request.body(Full::from(body)).map_err(|error| {
-            SourceError::failed(format_args!("make a request of the source's `url`: {error}"))
-        })?;
-        let response = self.connections.request(request).await.map_err(|e| unreachable(&e))?;
+        let request = |body: &Bytes| {
+            let mut request =
+                Request::builder().method(method.clone()).uri(&url).header(USER_AGENT, "tidegate");
+            if !body.is_empty() {
+                request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+            }
+            for (name, value) in &headers {
+                request = request.header(name, value);
+            }
+            request.body(Full::from(body.clone())).map_err(|error| {
+                SourceError::failed(format_args!("make a request of the source's `url`: {error}"))
+            })
+        };
+        let body = Bytes::from(body);
+        let response = match self.connections.request(request(&body)?).await {
+            // A kept connection may have been closed by the server just now; a question may be repeated.
+            Err(error) if !error.is_connect() => self.connections.request(request(&body)?).await,
+            response => response,
+        };
+        let response = response.map_err(|error| unreachable(&error))?;
         let status = response.status();
         let bytes_max = if status.is_success() { bytes_max } else { ERROR_BYTES_MAX };
         let mut body = response.into_body();
