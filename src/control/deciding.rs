@@ -8,6 +8,7 @@ use super::Good;
 use super::overrides::Overrides;
 use crate::decide::{self, World};
 use crate::model::{Decision, Measured, Moment, Observed, Prices, TargetId, TargetState};
+use crate::observe::signals::Signals;
 use crate::record::{Book, Evidence};
 
 /// Timers of conditions count on across a restart of at most this long: what was unknown for longer may have
@@ -15,8 +16,10 @@ use crate::record::{Book, Evidence};
 const TIMERS_KEPT: Duration = Duration::from_secs(600);
 
 /// What lasts from one decision to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Deciding {
+    /// Where signals come from.
+    pub(super) signals: Signals,
     /// The memory of every target.
     pub(super) states: BTreeMap<TargetId, TargetState>,
     /// What was measured last, in the order of the target's policy's signals.
@@ -39,6 +42,7 @@ impl Deciding {
         now: Moment,
         book: &Book,
         stored: BTreeMap<TargetId, (Moment, String)>,
+        signals: Signals,
     ) -> Self {
         let mut states: BTreeMap<TargetId, TargetState> = stored
             .into_iter()
@@ -68,7 +72,7 @@ impl Deciding {
                 state.last_change = Some(since);
             }
         }
-        Self { states, ..Self::default() }
+        Self { signals, states, measured: BTreeMap::new(), overrides: Overrides::default() }
     }
 
     /// Decides all targets and brings the memories up to date. Targets that are gone are forgotten.

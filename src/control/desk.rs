@@ -5,6 +5,7 @@
 //! branch holds by then, so that neither another person nor a running controller loses anything by it. Nothing
 //! here touches a provider. All functions block: call them from a blocking thread.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -153,7 +154,7 @@ impl Desk {
             false => (None, Spec::default()),
         };
         // Prices and default providers come from the configuration; no provider has to be there for them.
-        let catalogue = self.config.catalogue(std::collections::BTreeMap::new());
+        let catalogue = self.config.catalogue(BTreeMap::new(), BTreeMap::new());
         let mut effect = None;
         let mut make = |writer: &StatusWriter| -> Result<Change, DeskError> {
             let (change, made) =

@@ -39,6 +39,7 @@ pub use source::{Good, Loaded, Polled, Source};
 use crate::apply::{self, Clock, Progress};
 use crate::git::{GitError, Mirror, Signature};
 use crate::model::{CommitId, Decision, Observed, Plan, PlanDigest, Spec, TargetId};
+use crate::observe::signals::Signals;
 use crate::providers::Ctx;
 use crate::record::Book;
 use crate::{observe, plan};
@@ -179,7 +180,8 @@ impl Controller {
             }
             Purpose::Look => (None, Memory::look(&store).await),
         };
-        let deciding = Deciding::resume(clock.now().into(), &book, stored);
+        let signals = Signals::new(setup.sources.clone(), config.interval);
+        let deciding = Deciding::resume(clock.now().into(), &book, stored, signals);
         let stated = status.map(|status| (status.spec_commit, status.plan_digest));
         Ok(Self {
             setup,
@@ -264,7 +266,7 @@ impl Controller {
     ///
     /// # Errors
     /// [`ControlError::NoSpec`] while no commit has been good yet.
-    pub async fn plan(&self) -> Result<Planned, ControlError> {
+    pub async fn plan(&mut self) -> Result<Planned, ControlError> {
         Ok(self.plan_of(self.good_or_none()?).await)
     }
 
@@ -276,16 +278,30 @@ impl Controller {
     }
 
     /// The plan for a given spec, be it in force or not.
-    pub async fn plan_of(&self, good: Arc<Good>) -> Planned {
-        let observed = self.observe(&good.spec).await;
+    pub async fn plan_of(&mut self, good: Arc<Good>) -> Planned {
+        let observed = self.look(&good.spec).await;
         let (now, prices) = (observed.at.into(), &self.setup.catalogue.prices);
         let decisions = self.deciding.preview(now, &good, &observed, prices);
         let plan = self.plan_from(&good, &observed, &decisions);
         Planned { good, observed, plan }
     }
 
+    /// Reads the world and, beside it, the signals.
+    async fn look(&mut self, spec: &Spec) -> Observed {
+        let ctx = self.ctx();
+        self.deciding.signals.start(&ctx, spec, &self.setup.providers);
+        let observed = self.observe(spec).await;
+        self.deciding.measured =
+            self.deciding.signals.collect(spec, &observed).await.into_targets();
+        observed
+    }
+
+    fn ctx(&self) -> Ctx {
+        Ctx { now: self.clock.now(), owner: self.setup.owner.clone() }
+    }
+
     async fn observe(&self, spec: &Spec) -> Observed {
-        let ctx = Ctx { now: self.clock.now(), owner: self.setup.owner.clone() };
+        let ctx = self.ctx();
         let scope = observe::scope(Some(spec), &self.setup.providers, self.book.places());
         observe::collect(&ctx, &self.setup.providers, &scope).await
     }

@@ -1,6 +1,7 @@
 //! A changed configuration, taken into use while the controller runs.
 
 use super::{Controller, Setup};
+use crate::observe::signals::Signals;
 
 impl Controller {
     /// Takes a changed configuration into use. What cannot change while running is refused.
@@ -40,6 +41,7 @@ impl Controller {
             publisher.set_remote(setup.status_remote.clone());
             publisher.set_batch(setup.config.status.batch);
         }
+        self.deciding.signals = Signals::new(setup.sources.clone(), setup.config.interval);
         self.setup = setup;
         self.source.forget_seen();
         Ok(())

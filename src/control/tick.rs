@@ -21,7 +21,7 @@ impl Controller {
     /// cannot be written down; providers' failures are in the result, not errors.
     pub async fn tick(&mut self, shutdown: &StopSign) -> Result<Ticked, ControlError> {
         let good = self.good_or_none()?;
-        let mut observed = self.observe(&good.spec).await;
+        let mut observed = self.look(&good.spec).await;
         let is_off = self.book.is_off(&observed);
         if is_off {
             // A provider's list may lag behind its own calls. What is about to be called drift is looked

@@ -91,6 +91,7 @@ mod tests {
             replicas: crate::model::Count(4),
         };
         let policy = Policy {
+            fingerprint: 0,
             document: json!({"schedules": format!("{schedules:?}")}),
             signals: Vec::new(),
             targets: Vec::new(),
@@ -119,7 +120,7 @@ mod tests {
             base: base.map(|base| (base, &a)),
             templates: &template_hashes(spec),
             observed: &observed,
-            decisions: &decide::decide_all(spec, &observed),
+            decisions: &decide::testing::decided(spec, &observed),
             done: &BTreeSet::new(),
             prices: &Prices::default(),
             now,

@@ -155,7 +155,7 @@ async fn start_to_plan(folder: &Path, world: &FakeProvider) -> Value {
 
 /// A commit that changes every target: its text validated, decided, planned and shown.
 async fn change(targets: usize, folder: &Path, world: &FakeProvider) -> Value {
-    let controller = fleet::controller(folder, world, Purpose::Look).await;
+    let mut controller = fleet::controller(folder, world, Purpose::Look).await;
     let planned = controller.plan().await.unwrap();
     let catalogue = controller.setup().catalogue.clone();
     let before = planned.good.clone();

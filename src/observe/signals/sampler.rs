@@ -84,6 +84,12 @@ impl Measurements {
         self.by_target.get(target).map_or(&[], Vec::as_slice)
     }
 
+    /// All of them, by target.
+    #[must_use]
+    pub fn into_targets(self) -> BTreeMap<TargetId, Vec<Measured>> {
+        self.by_target
+    }
+
     /// Every target that was measured.
     pub fn iter(&self) -> impl Iterator<Item = (&TargetId, &[Measured])> {
         self.by_target.iter().map(|(target, measured)| (target, measured.as_slice()))
