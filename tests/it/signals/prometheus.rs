@@ -93,6 +93,8 @@ async fn a_range_is_what_was_recorded_also_in_parts() {
     until_said(prom.as_ref(), "jobs_pending", "42").await;
     exporter.set("jobs_pending{queue=\"a\"} 43\n");
     until_said(prom.as_ref(), "jobs_pending", "43").await;
+    // The span ends on a whole second, which must not be before the first sample.
+    until_said(prom.as_ref(), "count_over_time(jobs_pending[1m]) > bool 5", "1").await;
     // 15,000 points, which the server gives in parts only, and of which nearly all are before its time.
     let to = Moment(now().0 / 1000 * 1000);
     let span = Span { from: Moment(to.0 - 14_999_000), to, step: Duration::from_secs(1) };
