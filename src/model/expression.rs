@@ -61,10 +61,13 @@ pub enum ExpressionError {
 }
 
 /// A compiled expression: whatever its signals are, it gives a number or an [`ExpressionError`].
+/// Cheap to clone.
 #[derive(Clone)]
-pub struct Expression {
+pub struct Expression(Arc<Compiled>);
+
+struct Compiled {
     source: String,
-    root: Arc<Number>,
+    root: Number,
     /// Signals it names, in the order of the text: as indices into the policy's, and by name.
     signals: Vec<usize>,
     names: Vec<String>,
@@ -149,24 +152,24 @@ impl Expression {
     pub fn parse(source: &str, names: &[&str]) -> Result<Self, ExpressionError> {
         let (root, signals) = parse::parse(source, names)?;
         let named = signals.iter().filter_map(|index| names.get(*index));
-        Ok(Self {
+        Ok(Self(Arc::new(Compiled {
             source: source.to_owned(),
-            root: Arc::new(root),
+            root,
             names: named.map(|name| (*name).to_owned()).collect(),
             signals,
-        })
+        })))
     }
 
     /// The signals that it names, as indices into the policy's, each once.
     #[must_use]
     pub fn signals(&self) -> &[usize] {
-        &self.signals
+        &self.0.signals
     }
 
     /// As written.
     #[must_use]
     pub fn source(&self) -> &str {
-        &self.source
+        &self.0.source
     }
 
     /// Its value for these signals, each a name and a number. Signals that it does not name are passed over.
@@ -178,9 +181,9 @@ impl Expression {
         signals: impl IntoIterator<Item = (&'a str, f64)>,
         variables: Variables,
     ) -> Result<f64, ExpressionError> {
-        let mut values = vec![None; self.names.len()];
+        let mut values = vec![None; self.0.names.len()];
         for (name, value) in signals {
-            for (slot, _) in values.iter_mut().zip(&self.names).filter(|(_, own)| *own == name) {
+            for (slot, _) in values.iter_mut().zip(&self.0.names).filter(|(_, own)| *own == name) {
                 *slot = Some(value);
             }
         }
@@ -196,7 +199,7 @@ impl Expression {
         signal: impl Fn(usize) -> Option<f64>,
         variables: Variables,
     ) -> Result<f64, ExpressionError> {
-        self.run(|slot| self.signals.get(slot).and_then(|index| signal(*index)), variables)
+        self.run(|slot| self.0.signals.get(slot).and_then(|index| signal(*index)), variables)
     }
 
     fn run(
@@ -205,8 +208,8 @@ impl Expression {
         variables: Variables,
     ) -> Result<f64, ExpressionError> {
         let scope = Scope { slot: &slot, variables };
-        let value = self.root.value(&scope).map_err(|slot| {
-            ExpressionError::NoValue(self.names.get(slot).cloned().unwrap_or_default())
+        let value = self.0.root.value(&scope).map_err(|slot| {
+            ExpressionError::NoValue(self.0.names.get(slot).cloned().unwrap_or_default())
         })?;
         if value.is_finite() { Ok(value) } else { Err(ExpressionError::NotFinite(value)) }
     }
@@ -316,12 +319,12 @@ impl Truth {
 
 impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
-        self.source == other.source && self.signals == other.signals
+        self.0.source == other.0.source && self.0.signals == other.0.signals
     }
 }
 
 impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Expression").field(&self.source).finish()
+        f.debug_tuple("Expression").field(&self.0.source).finish()
     }
 }

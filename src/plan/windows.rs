@@ -106,7 +106,7 @@ mod tests {
         let second = Region::try_from("second").expect("a region");
         let scale = RegionScale { bounds: bounds(1, 1, 10), cooldown: None, burst_ttl: None };
         web.scale.regions.insert(second, scale);
-        web.scale.policy = Some(PolicyChoice::Inline(policy));
+        web.scale.policy = Some(PolicyChoice::Inline(Box::new(policy)));
         Spec { services: BTreeMap::from([(web.id.clone(), web)]), ..Spec::default() }
     }
 

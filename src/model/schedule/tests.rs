@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use jiff::civil::{DateTime, date};
 use proptest::prelude::*;
@@ -123,12 +124,12 @@ fn every_known_trap_of_cron_windows_is_none_here() {
             [(BERLIN, "2026-01-01", "2027-01-01"), (NEW_YORK, "2026-12-31", "2027-12-01")],
         ),
     ] {
-        shown += &format!("{title}: {start} -> {end}\n");
+        let _ = writeln!(shown, "{title}: {start} -> {end}");
         for (zone, from, until) in spans {
-            shown += &format!("  {zone}, {from} to {until}\n");
+            let _ = writeln!(shown, "  {zone}, {from} to {until}");
             let midnight = |day: &str| format!("{day}T00:00:00Z");
             for line in listed(start, end, zone, &midnight(from), &midnight(until)) {
-                shown += &format!("    {line}\n");
+                let _ = writeln!(shown, "    {line}");
             }
         }
     }

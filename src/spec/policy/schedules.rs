@@ -81,11 +81,10 @@ impl Checker<'_, '_, '_> {
             let (opens, closes) = (day(window.from, "%A %H:%M"), day(window.to, "%A %H:%M"));
             let message =
                 format!("what opens on {opens} stays open until {closes}: `end` names other days");
-            let help = format!(
-                "let `end` match within a day of every `start`; if it is to stay open, start on {} \
-                 only, in a schedule of its own",
-                day(window.from, "%A")
-            );
+            let help =
+                "let `end` match within a day of every `start`; a window that is to stay open \
+                        over days wants a schedule of its own"
+                    .to_owned();
             let at = self.place.at(&format!("{at}/end"));
             self.findings.error(codes::WINDOW_LEFT_OPEN, &at, message, help);
         }

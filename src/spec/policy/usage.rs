@@ -35,15 +35,14 @@ pub(crate) fn service(service: &Service, spec: &Spec, place: &Place, findings: &
         let Some((region, max)) = below.first() else { continue };
         let severity =
             if below.len() == regions.len() { Severity::Error } else { Severity::Warning };
+        let others = match below.len() - 1 {
+            0 => String::new(),
+            1 => " and too low in 1 more region".to_owned(),
+            more => format!(" and too low in {more} more regions"),
+        };
         let message = format!(
-            "the schedule `{}` asks for {} replicas, and `max` of `{region}` is {max}{}",
-            schedule.name,
-            schedule.replicas,
-            match below.len() - 1 {
-                0 => String::new(),
-                1 => ", and of 1 more region it is too low".to_owned(),
-                more => format!(", and of {more} more regions it is too low"),
-            }
+            "the schedule `{}` asks for {} replicas, and `max` is {max} in `{region}`{others}",
+            schedule.name, schedule.replicas
         );
         let help = "raise `max`, or lower `replicas` of the schedule".to_owned();
         findings.at(
