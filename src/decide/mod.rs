@@ -17,6 +17,7 @@ mod combine;
 mod cooldown;
 mod cost;
 mod defaults;
+mod demand;
 mod draft;
 mod expression;
 mod flapping;

@@ -18,6 +18,7 @@ pub(super) fn adopt(draft: &mut Draft<'_>, policy: &Policy) {
     state.timers.clear();
     state.rules.clear();
     state.reliefs.clear();
+    state.demands.clear();
     state.schedules.clear();
     state.idle_since = None;
 }

@@ -6,6 +6,7 @@
 mod catalogue;
 mod cron;
 mod decision;
+mod demand;
 mod diagnostic;
 mod duration;
 mod expression;
@@ -31,6 +32,7 @@ pub use catalogue::{
     SourceAbout, TemplateKey,
 };
 pub use decision::{Bounds, CostShare, Decision, DecisionInputs, Owner};
+pub use demand::{DemandMemory, LoadSample};
 pub use diagnostic::{Code, Diagnostic, Position, Severity};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use expression::{
@@ -65,4 +67,4 @@ pub use spec::{
 pub use state::{
     FiredRule, RelievedStep, ScheduleEdge, SignalMemory, StepTaken, TargetState, Wish,
 };
-pub use trace::{Detail, Reason, Stage, TraceLine};
+pub use trace::{DemandWhy, Detail, Reason, Stage, TraceLine};
