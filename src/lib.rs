@@ -1,6 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod apply;
+pub mod backtest;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -4,6 +4,7 @@
 mod apply;
 mod asking;
 mod burst;
+mod backtest;
 mod context;
 mod demo;
 mod doctor;
@@ -95,6 +96,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Make recorded decisions again, and show any that comes out otherwise.
     Replay(replay::ReplayArgs),
+    /// Try a policy on recorded signals, before it is merged. Changes nothing.
+    Backtest(Box<backtest::BacktestArgs>),
     /// Print a JSON Schema, for editors and other tools.
     Schema(schema::SchemaArgs),
     /// Check repository, providers, clock and permissions, and say what to do.
@@ -199,6 +202,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(args) => history::history(args),
         Command::Explain(args) => context::block_on(explain::explain(args)),
         Command::Replay(args) => replay::replay(args),
+        Command::Backtest(args) => backtest::backtest(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => context::block_on(doctor::doctor(args)),
         Command::Init(args) => init::init(&args),

@@ -19,6 +19,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Reads `tidegate.yaml`: spec's loader and diagnostics, what providers and metric sources accept, and what
     // the store keeps.
     ("config", &["model", "spec", "providers", "observe", "store"]),
+    // Lets recorded time pass, asks `decide` at every tick, and words the result like a plan.
+    ("backtest", &["model", "spec", "decide", "plan"]),
     (
         "control",
         &[
@@ -46,6 +48,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plan",
             "record",
             "store",
+            "decide",
+            "backtest",
             "config",
             "control",
             "apply",
@@ -195,7 +199,7 @@ fn the_pure_stages_do_no_io() {
         "Instant::now",
         "Timestamp::now",
     ];
-    for stage in ["model", "spec", "decide", "plan", "record"] {
+    for stage in ["model", "spec", "decide", "plan", "record", "backtest"] {
         for path in files(&root().join("src").join(stage), "rs") {
             if is_test(&path) {
                 continue;
