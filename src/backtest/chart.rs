@@ -241,7 +241,7 @@ fn draw(
     legend.extend(named);
     legend.push(("serving".to_owned(), SERVING, 2));
     legend.push(("bounds".to_owned(), BOUND, 1));
-    draw_legend(root, &format!("{target}: replicas"), &legend)?;
+    draw_legend(root, &format!("{target}: replicas, times in UTC"), &legend)?;
     root.present()?;
     Ok(())
 }

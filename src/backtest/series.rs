@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use csv::{ReaderBuilder, StringRecord, Trim};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
@@ -49,16 +48,14 @@ struct Total {
 /// Why rows are no series. The place is `file:line`.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SeriesError {
-    /// The text is not CSV.
-    #[error("{place}: the line cannot be read as CSV: {why}; write `epoch_seconds,value`")]
-    NotCsv {
+    /// The line is not UTF-8.
+    #[error("{place}: the line is not UTF-8 text; write `epoch_seconds,value`")]
+    NotText {
         /// Where.
         place: String,
-        /// What the reader says.
-        why: String,
     },
     /// A row has too few or too many columns.
-    #[error("{place}: a row has {found} columns; write two, `epoch_seconds,value`")]
+    #[error("{place}: a row has {found} column(s); write two, `epoch_seconds,value`")]
     Columns {
         /// Where.
         place: String,
@@ -147,37 +144,22 @@ impl Series {
     /// [`SeriesError`] with the file and line of the first row that is wrong.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, SeriesError> {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .comment(Some(b'#'))
-            .trim(Trim::All)
-            .from_reader(text);
-        let mut record = StringRecord::new();
         let mut rows: Vec<Row> = Vec::new();
         let mut is_first = true;
-        loop {
-            let line = reader.position().line();
-            let read = reader.read_record(&mut record).map_err(|error| SeriesError::NotCsv {
-                place: format!("{file}:{}", error.position().map_or(line, csv::Position::line)),
-                why: reason(&error).to_owned(),
-            })?;
-            if !read {
-                break;
-            }
-            let line = record.position().map_or(line, csv::Position::line);
-            let is_header = std::mem::take(&mut is_first) && is_header(&record);
-            let is_blank = record.iter().all(str::is_empty);
-            if is_header || is_blank {
+        for (line, text) in (1_u64..).zip(text.split(|byte| *byte == b'\n')) {
+            let place = || format!("{file}:{line}");
+            let text = str::from_utf8(text).map_err(|_| SeriesError::NotText { place: place() })?;
+            let text = text.trim();
+            if text.is_empty() || text.starts_with('#') {
                 continue;
             }
-            let row = row(&record, || format!("{file}:{line}"))?;
+            if std::mem::take(&mut is_first) && is_header(text) {
+                continue;
+            }
+            let row = row(text, place)?;
             if let Some(before) = rows.last().filter(|before| before.at >= row.at) {
-                return Err(SeriesError::Order {
-                    place: format!("{file}:{line}"),
-                    stamp: row.at,
-                    before: before.at,
-                });
+                let (stamp, before) = (row.at, before.at);
+                return Err(SeriesError::Order { place: place(), stamp, before });
             }
             rows.push(row);
         }
@@ -292,15 +274,24 @@ fn usual_step(rows: &[Row]) -> Duration {
     commonest.and_then(|run| run.first()).copied().unwrap_or(Duration::from_secs(1))
 }
 
-/// Whether neither column of the first line can be data.
-fn is_header(record: &StringRecord) -> bool {
-    let is_number = |field: &str| field.parse::<f64>().is_ok();
-    !record.iter().any(is_number) && record.get(0).and_then(stamp).is_none()
+/// The columns of a line, without the quotes that some programs put around every one.
+fn columns(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).map(|field| {
+        let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
+        inner.unwrap_or(field)
+    })
 }
 
-fn row(record: &StringRecord, place: impl Fn() -> String) -> Result<Row, SeriesError> {
-    let (Some(first), Some(second), None) = (record.get(0), record.get(1), record.get(2)) else {
-        return Err(SeriesError::Columns { place: place(), found: record.len() });
+/// Whether no column of the first line can be data.
+fn is_header(text: &str) -> bool {
+    let is_data = |field: &str| field.parse::<f64>().is_ok() || stamp(field).is_some();
+    !columns(text).any(is_data)
+}
+
+fn row(text: &str, place: impl Fn() -> String) -> Result<Row, SeriesError> {
+    let mut fields = columns(text);
+    let (Some(first), Some(second), None) = (fields.next(), fields.next(), fields.next()) else {
+        return Err(SeriesError::Columns { place: place(), found: columns(text).count() });
     };
     let at = match stamp(first) {
         Some(Ok(at)) => at,
@@ -346,13 +337,6 @@ fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect()
 }
 
-fn reason(error: &csv::Error) -> &'static str {
-    match error.kind() {
-        csv::ErrorKind::Utf8 { .. } => "it is not UTF-8 text",
-        _ => "its quotes do not match",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,7 +355,7 @@ mod tests {
         assert_eq!(plain.step(), Duration::from_secs(15));
         assert_eq!((plain.begin(), plain.end()), (Moment(85_000), Moment(130_000)));
         let dressed =
-            read("\u{feff}# exported\nepoch_utc,requests\n\n100.0, 1 \n115,2\r\n130,4.0\n");
+            read("\u{feff}# exported\nepoch_utc,requests\n\n100.0, 1 \n\"115\",\"2\"\r\n130,4.0");
         assert_eq!(dressed, Ok(plain.clone()));
         let dates = read(
             "timestamp,value\n1970-01-01T00:01:40Z,1\n1970-01-01 00:01:55,2\n\
@@ -397,7 +381,19 @@ mod tests {
                 Series::parse("rps.csv", b"100,1\n115,\xff\n").expect_err("").to_string(),
             ]
             .join("\n"),
-            @""
+            @"
+        rps.csv:3: `noon` is no time stamp; write seconds since 1970 (`1700000000`) or a UTC time (`2023-11-14T22:13:20Z`)
+        rps.csv:2: `NaN` is no value; write a finite number, and leave the row out where there is none
+        rps.csv:2: `` is no value; write a finite number, and leave the row out where there is none
+        rps.csv:4: a row has 3 column(s); write two, `epoch_seconds,value`
+        rps.csv:1: a row has 1 column(s); write two, `epoch_seconds,value`
+        rps.csv:3: 1970-01-01T00:01:55Z is not after the row before it, 1970-01-01T00:02:10Z; sort the rows by time, each once
+        rps.csv:2: 1970-01-01T00:01:40Z is not after the row before it, 1970-01-01T00:01:40Z; sort the rows by time, each once
+        rps.csv:1: `1700000000000` is not in this century when read as seconds; give seconds, not milliseconds
+        rps.csv: 1 row with a value is too little; give at least two
+        rps.csv: the rows span more than 400 days, from 1970-01-01T00:00:00Z to 1973-03-03T09:46:39Z; check their stamps
+        rps.csv:2: the line is not UTF-8 text; write `epoch_seconds,value`
+        "
         );
     }
 

@@ -97,6 +97,12 @@ enum Command {
     /// Make recorded decisions again, and show any that comes out otherwise.
     Replay(replay::ReplayArgs),
     /// Try a policy on recorded signals, before it is merged. Changes nothing.
+    ///
+    /// Recorded signals are replayed through the policy of a service with the controller's own decision
+    /// code, whether or not the policy is in force. A file has rows of `epoch_seconds,value`: what was
+    /// measured over the step that ends at the stamp. A value is held until the next row is missed. Signals
+    /// are replayed as they were recorded (open loop): one that depends on the replicas, as a mean processor
+    /// load does, shows the replicas of then; a load of requests does not, so its replay is exact.
     Backtest(Box<backtest::BacktestArgs>),
     /// Print a JSON Schema, for editors and other tools.
     Schema(schema::SchemaArgs),

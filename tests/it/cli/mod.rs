@@ -3,6 +3,7 @@
 
 mod apply;
 mod asking;
+mod backtest;
 mod commands;
 mod history;
 mod hostile;
