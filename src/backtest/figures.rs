@@ -98,7 +98,7 @@ pub(super) fn seconds<'a>(
     let mut supply = Supply::new(first.0, terms.startup);
     let mut changes = replay.changes.iter().skip(1).peekable();
     let (mut ends, mut window) = (demand.cursor(), demand.cursor());
-    let mut before = 0.0;
+    let mut before = ends.total(replay.from);
     let count = replay.to.since(replay.from).as_secs();
     (0..count).map(move |second| {
         let at = replay.from.after(Duration::from_secs(second));

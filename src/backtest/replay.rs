@@ -158,7 +158,91 @@ impl<'a> View<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Row, questions};
     use super::*;
+    use crate::model::testing::{bounds, target};
+    use crate::model::{SignalName, SourceFile, SourceName, Sources, Spec};
+
+    /// A spec whose policy, `p`, has these lines.
+    fn spec(policy: &str) -> Spec {
+        let service = "services: [{id: web, scale: {policy: p, regions: [{name: iad, min: 1, desired: 2, max: 9}]}}]";
+        let bytes = format!("{service}\npolicies:\n  - name: p\n{policy}").into_bytes();
+        let file = SourceFile { path: "spec.yaml".to_owned(), bytes };
+        let loaded = crate::spec::load(&Sources { spec: Some(file), ..Sources::default() }, None);
+        assert_eq!(loaded.diagnostics, []);
+        loaded.spec.expect("a valid spec")
+    }
+
+    fn policy(spec: &Spec) -> &Policy {
+        spec.policies.values().next().expect("one policy")
+    }
+
+    #[test]
+    fn asks_a_source_what_its_signals_ask() {
+        let one = spec(
+            "    signals: {a: {source: prom, query: x}, b: {source: provider, metric: cpu}}\n    targets: [{signal: a, perReplica: 1}]\n",
+        );
+        let other = spec(
+            "    signals: {a: {source: prom, query: y}}\n    targets: [{signal: a, perReplica: 1}]\n",
+        );
+        let prom = SourceName::try_from("prom").expect("a name");
+        let a = SignalName::try_from("a").expect("a name");
+        let asked = questions([policy(&one), policy(&one)], &prom);
+        assert_eq!(asked, Ok([(a, "x".to_owned())].into()));
+        insta::assert_snapshot!(
+            questions([policy(&one), policy(&other)], &prom).expect_err("two questions"),
+            @"signal `a` asks `x` in one policy and `y` in the other; to compare them, give recordings of both under names of their own"
+        );
+    }
+
+    proptest! {
+        /// Whatever was recorded, and however irregularly: in bounds, on ticks, no change that is none, and
+        /// the same again.
+        #[test]
+        fn counts_stay_in_bounds(
+            values in prop::collection::vec((1_i64..200, 0.0_f64..2000.0), 2..80),
+            max in 1_u32..12,
+            cooldown_s in 0_u64..120,
+        ) {
+            let spec = spec("    signals: {rps: {source: prom, query: x}}\n    targets: [{signal: rps, perReplica: 100}]\n");
+            let mut at = Moment(1_700_000_000_000);
+            let rows = values.iter().map(|(seconds, value)| {
+                at = at.after(Duration::from_secs(seconds.unsigned_abs()));
+                Row { at, value: *value }
+            });
+            let series = Series::of("x", rows.collect()).expect("rising rows");
+            let target = target("web", "iad");
+            let bounds = bounds(1, 1, max);
+            let subject = Subject {
+                target: &target,
+                bounds,
+                policy: Some(policy(&spec)),
+                cooldown: Duration::from_secs(cooldown_s),
+                cap: None,
+            };
+            let terms = Terms {
+                interval: super::super::INTERVAL_DEFAULT,
+                startup: Duration::from_secs(30),
+                delay: Duration::from_secs(15),
+                window: Duration::from_secs(60),
+                capacity: 100.0,
+                skip: None,
+            };
+            let again = || replay(&subject, &[Some(&series)], &terms, series.begin(), series.end());
+            let made = again();
+            prop_assert_eq!(&made, &again());
+            prop_assert_eq!(made.changes.first().map(|change| change.at), Some(series.begin()));
+            for (before, change) in made.changes.iter().zip(made.changes.iter().skip(1)) {
+                prop_assert!(before.wanted != change.wanted);
+                prop_assert_eq!(change.at.since(series.begin()).as_secs() % 15, 0);
+            }
+            for change in &made.changes {
+                prop_assert!((bounds.min..=bounds.max).contains(&change.wanted));
+            }
+        }
+    }
 
     fn view(text: &str, delay_s: u64, window_s: u64) -> impl FnMut(i64) -> Option<(f64, i64)> {
         let series = Series::parse("x", text.as_bytes()).expect("rows");

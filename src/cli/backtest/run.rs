@@ -217,6 +217,11 @@ impl<'a> Run<'a> {
             }
         }
         for (name, series) in self.recordings {
+            let is_read = |policy: &Policy| policy.signals.iter().any(|known| known.name == *name);
+            if name != self.load && !contenders.iter().filter_map(|c| c.policy).any(is_read) {
+                notes.push(format!("`{name}` was given, and no policy reads it"));
+                continue;
+            }
             match series {
                 None => notes.push(format!("`{name}` was taken to be absent")),
                 Some(series) if series.gaps().count > 0 => {

@@ -168,6 +168,10 @@ fn what_a_reader_should_know_is_noted() {
         "rps=lost.csv",
         "--signal",
         "cpu=none",
+        "--signal",
+        "cup=day.csv",
+        "--load",
+        "rps",
         "--compare",
         "none.yaml",
     ];
