@@ -3,8 +3,8 @@
 
 mod apply;
 mod asking;
-mod burst;
 mod backtest;
+mod burst;
 mod context;
 mod demo;
 mod doctor;
