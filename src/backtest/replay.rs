@@ -70,7 +70,7 @@ pub fn replay(
     // A tick of no length would be no progress.
     let interval = terms.interval.max(Duration::from_millis(1));
     let mut now = from;
-    let policy = subject.policy.map(|policy| patient(policy, signals));
+    let policy = subject.policy.map(|policy| as_recorded(policy, signals, terms.window));
     let autoscale = if subject.policy.is_some() { Autoscale::Metrics } else { Autoscale::Manual };
     while now < to {
         supply.pass(now);
@@ -118,13 +118,16 @@ pub fn replay(
     Replay { from, to, changes, reasons }
 }
 
-/// The policy, with signals that may be as old as their recordings are coarse: a source that measures so seldom has
-/// no newer ones.
-fn patient(policy: &Policy, signals: &[Option<&Series>]) -> Policy {
+/// The policy, with signals as they were recorded: as old as their recordings are coarse, because a source that
+/// measures so seldom has no newer ones; and means of the window that is laid over the rows, if any is.
+fn as_recorded(policy: &Policy, signals: &[Option<&Series>], window: Duration) -> Policy {
     let mut policy = policy.clone();
     for (signal, series) in policy.signals.iter_mut().zip(signals) {
         if let Some(series) = series {
             signal.max_age = Some(signal.max_age().max(series.due()));
+            if series.step() < window {
+                signal.window = window;
+            }
         }
     }
     policy

@@ -5,6 +5,8 @@
 //! the replicas of a moment ago, so the fewest and the most ready ones of [`MEAN_LAG`] bound what it was
 //! measured over: replicas that start count as supply, and the same signal does not buy twice.
 
+use std::time::Duration;
+
 use super::defaults::MEAN_LAG;
 use super::demand::{self, Load, Stated};
 use super::draft::{Draft, Vote, replicas};
@@ -53,9 +55,11 @@ fn vote_total(
     let stated =
         Stated { tolerance: behavior.tolerance, has_window: behavior.down.stabilization.is_some() };
     let at = draft.state.signals.get(target.signal).map_or(draft.now(), |signal| signal.at);
+    let window = policy.signals.get(target.signal).map_or(Duration::ZERO, |signal| signal.window);
     let reading = Load {
         now: draft.now(),
         at,
+        window,
         load: value / target.level,
         have,
         bounds: (bounds.min, bounds.max),

@@ -20,6 +20,9 @@ pub struct Signal {
     pub query: Option<String>,
     /// The unit, for people.
     pub unit: Option<String>,
+    /// The time that a value is the mean of, as far as that is known: the longest range of a query, and zero
+    /// for a value of an instant.
+    pub window: Duration,
     /// The oldest value that still counts; without it, [`MAX_AGE_DEFAULT`].
     pub max_age: Option<Duration>,
     /// What to do without a value.

@@ -79,6 +79,7 @@ fn signals(document: &Value) -> Vec<Signal> {
                 source: SourceName::try_from(signal.get("source")?.as_str()?).ok()?,
                 metric: text(signal, "metric"),
                 query: text(signal, "query"),
+                window: text(signal, "query").map(|query| range_of(&query)).unwrap_or_default(),
                 unit: text(signal, "unit"),
                 max_age: duration(signal, "maxAge"),
                 on_missing: signal.get("onMissing").and_then(on_missing).unwrap_or_default(),
@@ -87,6 +88,17 @@ fn signals(document: &Value) -> Vec<Signal> {
         .collect();
     signals.sort_by(|a, b| a.name.cmp(&b.name));
     signals
+}
+
+/// The longest range in a query, as in `rate(requests_total[1m])`: what its value is a mean of. The resolution of
+/// a subquery, after a colon, is none.
+fn range_of(query: &str) -> Duration {
+    let ranges = query.split('[').skip(1).filter_map(|rest| {
+        let (range, _) = rest.split_once(']')?;
+        let (range, _) = range.split_once(':').unwrap_or((range, ""));
+        parse_duration(range.trim()).ok()
+    });
+    ranges.max().unwrap_or_default()
 }
 
 fn on_missing(value: &Value) -> Option<OnMissing> {

@@ -20,7 +20,7 @@ pub(super) fn floor_of_returns(memory: &DemandMemory, account: &Account) -> f64 
 }
 
 /// Whether keeping what is not needed has cost as much as a change: ski rental. Counts up while it is not
-/// needed, and begins anew when it is.
+/// needed, and begins anew when it is; a way down that is cut into steps is paid for once.
 pub(super) fn is_paid(
     memory: &mut DemandMemory,
     account: &Account,
@@ -34,11 +34,7 @@ pub(super) fn is_paid(
     }
     memory.waste += (count - needed) * tick;
     let price = account.between(PRICE_POOR, PRICE_RICH) * (PRICE_SHARE * count).max(1.0);
-    let is_paid = memory.waste >= price;
-    if is_paid {
-        memory.waste = 0.0;
-    }
-    is_paid
+    memory.waste >= price
 }
 
 /// Learns how long the load is below each level, and how often it reaches it.

@@ -7,8 +7,9 @@
 //! The principles, and where they come from:
 //!
 //! 1. **A rise has a rest** ([`outlook`]). A mean over a window turns a step into a ramp of one window, so the
-//!    slope beyond noise, times what is left of the window, is the rest of the step; a rise that outlasts the
-//!    window is a trend, and is carried on for as long as data are late and a replica starts. (System
+//!    slope beyond noise, times what is left of the window, is the rest of the step. The window is read off the
+//!    query; a value of an instant has none, and no rest. A rise that outlasts two minutes is a trend, and is
+//!    carried on for as long as data are late and a replica starts. (System
 //!    identification of a moving average; compare Autopilot's and AWS' predictive scaling, which look ahead
 //!    without knowing the window.)
 //! 2. **Headroom is worth its price where it covers** ([`headroom`]). The distance between target and full use
@@ -27,6 +28,8 @@ mod headroom;
 mod memory;
 mod outlook;
 mod tune;
+
+use std::time::Duration;
 
 use account::Account;
 use tune::{DUST, HEAT_RETURN, TICK_MAX_S};
@@ -49,6 +52,8 @@ pub(super) struct Load {
     pub(super) now: Moment,
     /// When it was measured.
     pub(super) at: Moment,
+    /// The time that it is the mean of; zero for a value of an instant.
+    pub(super) window: Duration,
     /// Value / level.
     pub(super) load: f64,
     /// The count before.
@@ -72,7 +77,7 @@ pub(super) struct Demand {
 
 /// Decides by one reading, and learns from it.
 pub(super) fn demand(memory: &mut DemandMemory, stated: Stated, reading: Load) -> Demand {
-    let Load { now, at, load, have, .. } = reading;
+    let Load { now, at, window, load, have, .. } = reading;
     if memory.seen.is_some_and(|seen| now < seen) {
         // A clock that was set back: what is remembered is of the future. It is forgotten, and begun anew.
         memory.samples.clear();
@@ -86,7 +91,7 @@ pub(super) fn demand(memory: &mut DemandMemory, stated: Stated, reading: Load) -
     let is_new = memory.samples.last().is_none_or(|last| at > last.at);
     let bend = outlook::typical_bend(&memory.samples);
     if is_new {
-        let outlook = outlook::outlook(memory, at, load, bend);
+        let outlook = outlook::outlook(memory, at, load, bend, window);
         (memory.most, memory.least) = (outlook.most, outlook.least);
     }
     // Stated in full, the rule has its plain meaning: the value as it is.

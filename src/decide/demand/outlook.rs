@@ -1,9 +1,11 @@
 //! Where a load is going: the rest of a step, and a trend.
 
+use std::time::Duration;
+
 use super::seconds;
 use super::tune::{
     DELAY_S, DUST, INTERVAL_S, NOISE_GATE, PHASE_RATE, PHASE_UNKNOWN, SAMPLES_KEPT, SAMPLES_MAX,
-    STARTUP_S, WINDOW_S,
+    STARTUP_S, WINDOW_MAX_S, WINDOW_S,
 };
 use crate::model::{DemandMemory, LoadSample, Moment};
 
@@ -18,7 +20,14 @@ pub(super) struct Outlook {
 ///
 /// The slope beyond noise, times what is left of the window, is the rest of a step. A trend is the least slope of
 /// four half windows: a step moves three of them at most.
-pub(super) fn outlook(memory: &DemandMemory, now: Moment, load: f64, bend: f64) -> Outlook {
+pub(super) fn outlook(
+    memory: &DemandMemory,
+    now: Moment,
+    load: f64,
+    bend: f64,
+    window: Duration,
+) -> Outlook {
+    let window = window.as_secs_f64().min(WINDOW_MAX_S);
     let Some(last) = memory.samples.last().copied() else {
         return Outlook { most: load, least: load };
     };
@@ -36,11 +45,11 @@ pub(super) fn outlook(memory: &DemandMemory, now: Moment, load: f64, bend: f64) 
         } else {
             (slope - gate, lasted - step * (1.0 - filled))
         };
-        most = load + per_second * (WINDOW_S - seen).clamp(0.0, WINDOW_S);
+        most = load + per_second * (window - seen).clamp(0.0, window);
     }
     if slope < -gate {
         let began = run_start(&memory.samples, gate, -1.0).unwrap_or(last.at);
-        let rest = (WINDOW_S - seconds(now, began)).clamp(0.0, DELAY_S);
+        let rest = (window - seconds(now, began)).clamp(0.0, DELAY_S);
         least = (load + (slope + gate) * rest).max(0.0);
     }
     let ahead = WINDOW_S / 2.0 + DELAY_S + STARTUP_S + INTERVAL_S;

@@ -60,8 +60,11 @@ pub(super) const COVER_LOW: f64 = 0.4;
 /// Share from which it runs at [`HEAT_COVER`].
 pub(super) const COVER_HIGH: f64 = 0.8;
 
-/// A load signal is taken as the mean of this time: what rates over a minute are.
+/// The usual mean: rates over a minute. Trends and rises are told by it.
 pub(super) const WINDOW_S: f64 = 60.0;
+/// The rest of a step is told from its beginning within a mean of at most this time: over a longer one the
+/// beginning is too small a part of it.
+pub(super) const WINDOW_MAX_S: f64 = 120.0;
 /// How late such a mean is seen: one scrape.
 pub(super) const DELAY_S: f64 = 15.0;
 /// How long a new replica takes to serve.
