@@ -19,6 +19,7 @@ mod e2e;
 mod git;
 mod providers;
 mod random;
+mod scenarios;
 mod schemas;
 mod spec;
 mod support;
