@@ -25,6 +25,11 @@ pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
             Some((value, wants, ready))
         });
         let Some((value, wants, ready)) = counted else {
+            if draft.value(target.signal).is_some() && draft.current > Count(0) {
+                draft.lost = Some(
+                    "a mean over no ready replicas says nothing, so the count does not go down",
+                );
+            }
             draft.note(Stage::Target, draft.current, None, Detail::NoTarget { signal: name });
             continue;
         };
@@ -64,14 +69,18 @@ fn wants(draft: &Draft<'_>, target: &Target, value: f64) -> Option<(Count, Count
             let (fewest, most) = ready_of_late(draft);
             let over = |ready: Count| replicas(f64::from(ready.0) * value / target.level);
             let (low, high) = (over(fewest), over(most));
-            if most == Count(0) {
+            if draft.input.facts.ready == Count(0) {
                 None
             } else if low > draft.current {
                 Some((low, fewest))
             } else if high < draft.current {
                 Some((high, most))
             } else {
-                Some((draft.current, draft.input.facts.ready))
+                // In between. The one that the count follows from explains it.
+                let ready = draft.input.facts.ready;
+                let explains = [(low, fewest), (high, most)];
+                let explains = explains.into_iter().find(|(count, _)| *count == draft.current);
+                Some((draft.current, explains.map_or(ready, |(_, ready)| ready)))
             }
         }
     }

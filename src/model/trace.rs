@@ -339,12 +339,23 @@ pub enum Detail {
         /// How many voted.
         votes: u32,
     },
+    /// A signal without a value: it is not known what would be asked for.
+    Unknown {
+        /// Whose.
+        signal: SignalName,
+        /// What it is.
+        state: SignalState,
+        /// What is wrong with it.
+        why: Option<Arc<str>>,
+    },
     /// A signal without a value forbids going down.
     Missing {
         /// Whose.
         signal: SignalName,
         /// What it is.
         state: SignalState,
+        /// What is wrong with it.
+        why: Option<Arc<str>>,
         /// What was wanted.
         wanted: Count,
     },
@@ -370,6 +381,8 @@ pub enum Detail {
         window: Duration,
         /// What is allowed meanwhile.
         allowed: Count,
+        /// Whether the wish is to go down.
+        is_down: bool,
     },
     /// No step down so soon after a start of the controller.
     Restarted {
@@ -380,6 +393,8 @@ pub enum Detail {
     Limited {
         /// What was wanted.
         wanted: Count,
+        /// What the limit leaves.
+        allowed: Count,
         /// The time over which the limit counts.
         per: Duration,
     },
@@ -457,6 +472,32 @@ impl fmt::Display for Short {
     }
 }
 
+/// What a signal in this state is, as the rest of a sentence about it.
+fn told(state: SignalState) -> &'static str {
+    match state {
+        SignalState::Value => "has a value",
+        SignalState::Absent => "is absent",
+        SignalState::Stale => "is stale",
+        SignalState::Error => "cannot be used",
+    }
+}
+
+/// Begins a sentence about a signal without a value.
+fn missing(
+    f: &mut fmt::Formatter<'_>,
+    signal: &SignalName,
+    state: SignalState,
+    why: Option<&str>,
+) -> fmt::Result {
+    write!(f, "{signal} {}", told(state))?;
+    why.map_or(Ok(()), |why| write!(f, " ({why})"))
+}
+
+/// The noun for so many.
+fn replicas(count: Count) -> &'static str {
+    if count == Count(1) { "replica" } else { "replicas" }
+}
+
 /// Whole seconds for people.
 fn whole(time: Duration) -> String {
     format_duration(Duration::from_secs(time.as_secs()))
@@ -477,7 +518,7 @@ impl fmt::Display for Detail {
                 write!(f, "{name} is {}, {} old", Short(*value), whole(*age))
             }
             Self::Signal { name, state, value, age, why } => {
-                write!(f, "{name} is {}", state.word())?;
+                write!(f, "{name} {}", told(*state))?;
                 match (why, value) {
                     (Some(why), _) => write!(f, ": {why}"),
                     (None, Some(value)) => {
@@ -496,8 +537,10 @@ impl fmt::Display for Detail {
                     )?,
                     TargetKind::Average | TargetKind::AtMost => write!(
                         f,
-                        "{signal} is {} on {ready} ready replicas and is meant to be {}{}, so {wants}",
+                        "{signal} is {} on {} ready {} and is meant to be {}{}, so {wants}",
                         Short(*value),
+                        ready.0,
+                        replicas(*ready),
                         if *kind == TargetKind::AtMost { "at most " } else { "" },
                         Short(*level)
                     )?,
@@ -514,6 +557,9 @@ impl fmt::Display for Detail {
                  relief that they should have: look for the bottleneck elsewhere; no further step for \
                  {signal} before {until}"
             ),
+            Self::Rule { name, held: Duration::ZERO, wants } => {
+                write!(f, "rule `{name}` holds, so {wants}")
+            }
             Self::Rule { name, held, wants } => {
                 write!(f, "rule `{name}` has held for {}, so {wants}", whole(*held))
             }
@@ -539,8 +585,13 @@ impl fmt::Display for Detail {
             }
             Self::Largest { votes: 1 } => f.write_str("the only vote"),
             Self::Largest { votes } => write!(f, "the largest of {votes} votes"),
-            Self::Missing { signal, state, wanted } => {
-                write!(f, "{signal} is {}, so the count does not go down to {wanted}", state.word())
+            Self::Unknown { signal, state, why } => {
+                missing(f, signal, *state, why.as_deref())?;
+                f.write_str(", so the count holds")
+            }
+            Self::Missing { signal, state, why, wanted } => {
+                missing(f, signal, *state, why.as_deref())?;
+                write!(f, ", so the count does not go down to {wanted}")
             }
             Self::MissingFloor { signal, floor } => {
                 write!(f, "while {signal} has no value there are at least {floor}")
@@ -552,17 +603,28 @@ impl fmt::Display for Detail {
                 Short(lower * 100.0),
                 Short(upper * 100.0)
             ),
-            Self::Stabilizing { window, allowed } => {
-                write!(f, "of the last {} the most careful wish is {allowed}", whole(*window))
+            Self::Stabilizing { window, allowed, is_down: true } => {
+                write!(
+                    f,
+                    "{allowed} was wanted within the last {}, so no lower yet",
+                    whole(*window)
+                )
             }
+            Self::Stabilizing { window, allowed, is_down: false } => write!(
+                f,
+                "no more than {allowed} was wanted within the last {}, so no higher yet",
+                whole(*window)
+            ),
             Self::Restarted { until } => {
                 write!(f, "the controller started a moment ago, so no step down before {until}")
             }
-            Self::Limited { wanted, per } => {
-                write!(f, "{wanted} is wanted, and a step is only so large in {}", whole(*per))
-            }
+            Self::Limited { wanted, allowed, per } => write!(
+                f,
+                "{wanted} is wanted, and the limit per {} leaves {allowed} for now",
+                whole(*per)
+            ),
             Self::Flapping { wanted, by } => {
-                write!(f, "with {wanted} replicas {by} would ask for more at once")
+                write!(f, "with {wanted} {} {by} would ask for more at once", replicas(*wanted))
             }
             Self::Idle { idle } => {
                 write!(f, "nothing has happened for {}, so nothing runs", whole(*idle))
@@ -595,12 +657,14 @@ impl fmt::Display for Detail {
             }
             Self::Cost { cap, allowed } => write!(
                 f,
-                "the service may cost {} an hour, which leaves {allowed} replicas for this region",
-                Short(*cap)
+                "the service may cost {} an hour, which leaves {allowed} {} for this region",
+                Short(*cap),
+                replicas(*allowed)
             ),
             Self::Paused { author, reason, until } => {
                 write!(f, "paused by {author} until {until}: {reason}")
             }
+            Self::Exists { count: Count(1) } => f.write_str("1 replica exists"),
             Self::Exists { count } => write!(f, "{count} replicas exist"),
         }
     }
