@@ -1,6 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod apply;
+pub mod backtest;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -12,4 +13,5 @@ pub mod plan;
 pub mod providers;
 pub mod record;
 pub mod spec;
+pub mod store;
 pub mod telemetry;

@@ -2,14 +2,22 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 mod apply;
+mod asking;
+mod backtest;
+mod burst;
 mod context;
 mod demo;
 mod doctor;
+mod explain;
+mod history;
 mod init;
 mod local;
 mod outcome;
+mod pause;
 mod plan;
 mod progress;
+mod replay;
+mod resume;
 mod run;
 mod schema;
 mod signals;
@@ -76,6 +84,26 @@ enum Command {
     Run(run::RunArgs),
     /// Show what the status branch says.
     Status(status::StatusArgs),
+    /// Raise the least count of a service for a time, or end that before its time.
+    Burst(burst::BurstArgs),
+    /// Let nothing change the count of a service for a time.
+    Pause(pause::PauseArgs),
+    /// End the pauses of a service before their time.
+    Resume(resume::ResumeArgs),
+    /// Show what changed, what did not, and why.
+    History(history::HistoryArgs),
+    /// Say why the count of a service is what it is: sentences, then every stage of deciding.
+    Explain(explain::ExplainArgs),
+    /// Make recorded decisions again, and show any that comes out otherwise.
+    Replay(replay::ReplayArgs),
+    /// Try a policy on recorded signals, before it is merged. Changes nothing.
+    ///
+    /// Recorded signals are replayed through the policy of a service with the controller's own decision
+    /// code, whether or not the policy is in force. A file has rows of `epoch_seconds,value`: what was
+    /// measured over the step that ends at the stamp. A value is held until the next row is missed. Signals
+    /// are replayed as they were recorded (open loop): one that depends on the replicas, as a mean processor
+    /// load does, shows the replicas of then; a load of requests does not, so its replay is exact.
+    Backtest(Box<backtest::BacktestArgs>),
     /// Print a JSON Schema, for editors and other tools.
     Schema(schema::SchemaArgs),
     /// Check repository, providers, clock and permissions, and say what to do.
@@ -174,6 +202,13 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => context::block_on(apply::apply(args)),
         Command::Run(args) => context::block_on(run::run(args)),
         Command::Status(args) => context::block_on(status::status(args)),
+        Command::Burst(args) => burst::burst(args),
+        Command::Pause(args) => pause::pause(args),
+        Command::Resume(args) => resume::resume(args),
+        Command::History(args) => history::history(args),
+        Command::Explain(args) => context::block_on(explain::explain(args)),
+        Command::Replay(args) => replay::replay(args),
+        Command::Backtest(args) => backtest::backtest(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => context::block_on(doctor::doctor(args)),
         Command::Init(args) => init::init(&args),

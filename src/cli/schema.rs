@@ -22,6 +22,8 @@ enum Document {
     Status,
     /// `plans/<commit>.json`, and `tidegate plan --output json`.
     Plan,
+    /// `tidegate backtest --output json`.
+    Backtest,
 }
 
 pub(super) fn schema(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
@@ -30,6 +32,7 @@ pub(super) fn schema(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
         Document::Config => crate::config::schema(),
         Document::Status => crate::record::status_schema(),
         Document::Plan => crate::plan::render::json::schema(),
+        Document::Backtest => crate::backtest::document::schema(),
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)

@@ -23,6 +23,18 @@ pub const BAD_PORTS: Code = Code("bad-ports");
 pub const WRONG_CREDENTIALS: Code = Code("wrong-credentials");
 /// The status branch is the branch that the spec is read from.
 pub const SAME_BRANCH: Code = Code("same-branch");
+/// An address of a store that this version cannot use.
+pub const BAD_STORE_URL: Code = Code("bad-store-url");
+/// Times to keep things that contradict each other.
+pub const BAD_RETENTION: Code = Code("bad-retention");
+/// The name of a metric source that is built in.
+pub const RESERVED_NAME: Code = Code("reserved-name");
+/// A header that sounds like a secret, with its value in the file.
+pub const SECRET_HEADER: Code = Code("secret-header");
+/// A header that cannot be sent.
+pub const BAD_HEADER: Code = Code("bad-header");
+/// A text that is not a JSON pointer.
+pub const BAD_POINTER: Code = Code("bad-pointer");
 
 /// Every code of this file.
 pub const ALL: &[Code] = &[
@@ -35,7 +47,14 @@ pub const ALL: &[Code] = &[
     BAD_PORTS,
     WRONG_CREDENTIALS,
     SAME_BRANCH,
+    BAD_STORE_URL,
+    BAD_RETENTION,
+    RESERVED_NAME,
+    SECRET_HEADER,
+    BAD_HEADER,
+    BAD_POINTER,
 ];
 
 /// Codes whose place in the file may hold a secret: excerpts show stars there.
-pub(super) const SECRET: &[Code] = &[SECRET_IN_URL, BAD_SECRET_REF, BAD_URL];
+pub(super) const SECRET: &[Code] =
+    &[SECRET_IN_URL, BAD_SECRET_REF, BAD_URL, BAD_STORE_URL, SECRET_HEADER];

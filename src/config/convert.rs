@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use super::metrics;
 use super::providers::{self, ignored};
 use super::raw;
 use super::url::{Transport, transport};
@@ -42,12 +43,7 @@ pub(super) fn config(value: &Value, findings: &mut Findings<'_>) -> Option<Confi
             return None;
         }
     };
-    let later = [
-        ("forge", &raw.forge),
-        ("metrics", &raw.metrics),
-        ("api", &raw.api),
-        ("store", &raw.store),
-    ];
+    let later = [("forge", &raw.forge), ("api", &raw.api)];
     for (key, _) in later.iter().filter(|(_, value)| value.is_some()) {
         ignored(&format!("/{key}"), key, findings);
     }
@@ -71,15 +67,20 @@ pub(super) fn config(value: &Value, findings: &mut Findings<'_>) -> Option<Confi
         Some((SecretName::try_from(name.as_str()).ok()?, reference))
     });
     let secrets = secrets.collect();
+    let interval = interval(raw.interval.as_ref(), INTERVAL_DEFAULT, "/interval", findings);
+    let metrics =
+        metrics::read(raw.metrics.as_ref().unwrap_or(&BTreeMap::new()), interval, findings);
     Some(Config {
         repository,
         status,
         defaults,
         providers,
+        metrics,
         secrets,
         prices: prices(raw.prices.as_ref(), &names, findings),
-        interval: interval(raw.interval.as_ref(), INTERVAL_DEFAULT, "/interval", findings),
+        interval,
         dry_run: raw.dry_run.unwrap_or(false),
+        store: super::store::read(raw.store.as_ref(), findings),
         state_dir: PathBuf::from(raw.state_dir.as_deref().unwrap_or("/var/lib/tidegate")),
         owner: raw.owner.and_then(|owner| OwnerId::try_from(owner.0).ok()),
     })
@@ -295,7 +296,7 @@ fn missing(at: &str, what: &str, findings: &mut Findings<'_>) {
 }
 
 /// A reference; the schema reported what is not one.
-fn secret_ref(text: &str, at: &str, findings: &mut Findings<'_>) -> Option<SecretRef> {
+pub(super) fn secret_ref(text: &str, at: &str, findings: &mut Findings<'_>) -> Option<SecretRef> {
     let reference = SecretRef::parse(text).ok()?;
     if matches!(reference, SecretRef::Vault { .. }) {
         findings.at(

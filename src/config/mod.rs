@@ -6,10 +6,12 @@
 pub mod codes;
 mod convert;
 mod formats;
+mod metrics;
 mod providers;
 mod raw;
 mod render;
 pub mod secrets;
+mod store;
 mod url;
 
 use std::collections::BTreeMap;
@@ -19,10 +21,13 @@ use std::time::Duration;
 
 pub use self::render::text as render_text;
 pub use self::secrets::SecretRef;
+pub use self::store::StoreConfig;
 pub use self::url::Transport;
 use crate::model::{
-    About, Catalogue, Diagnostic, OwnerId, Prices, ProviderName, SecretName, Severity,
+    About, Catalogue, Diagnostic, OwnerId, Prices, ProviderName, SecretName, Severity, SourceAbout,
+    SourceName,
 };
+use crate::observe::signals::config::{SourceAuth, SourceConfig};
 #[cfg(feature = "testing")]
 pub use crate::providers::registry::FakeConfig;
 pub use crate::providers::registry::ProviderConfig;
@@ -48,6 +53,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// The providers, by name.
     pub providers: BTreeMap<ProviderName, ProviderConfig>,
+    /// The metric sources, by name.
+    pub metrics: BTreeMap<SourceName, SourceConfig>,
     /// The secrets that a spec may name.
     pub secrets: BTreeMap<SecretName, SecretRef>,
     /// What replicas cost.
@@ -56,6 +63,8 @@ pub struct Config {
     pub interval: Duration,
     /// Whether to plan only.
     pub dry_run: bool,
+    /// Where signals and events are recorded, and for how long.
+    pub store: StoreConfig,
     /// Folder for the mirror and the writer's clone.
     pub state_dir: PathBuf,
     /// Which controller replicas belong to; derived from the repository when absent.
@@ -174,6 +183,7 @@ impl Config {
     /// Makes relative paths start at `base`, the folder of the configuration file.
     pub fn resolve_paths(&mut self, base: &Path) {
         self.state_dir = plain(base, &self.state_dir);
+        self.store.file = self.store.file.as_ref().map(|file| plain(base, file));
         if self.repository.transport == Transport::Path && !self.repository.url.contains("://") {
             self.repository.url = plain(base, &self.repository.url).display().to_string();
         }
@@ -222,6 +232,37 @@ impl Config {
                 }
             }
         }
+        self.resolve_source_paths(base);
+    }
+
+    fn resolve_source_paths(&mut self, base: &Path) {
+        for source in self.metrics.values_mut() {
+            if let SourceConfig::File(file) = source {
+                file.path = plain(base, &file.path);
+            }
+            let Some(access) = source.access_mut() else { continue };
+            if let Some(file) = &mut access.ca_file {
+                *file = plain(base, &*file);
+            }
+            let auth = access.auth.iter_mut().map(|auth| match auth {
+                SourceAuth::Token(reference) | SourceAuth::Basic { password: reference, .. } => {
+                    reference
+                }
+            });
+            for reference in auth.chain(access.header_refs.values_mut()) {
+                // A reference that cannot be read is reported when it is used.
+                if let Ok(mut parsed) = SecretRef::parse(reference) {
+                    resolve_secret(&mut parsed, base);
+                    *reference = parsed.to_string();
+                }
+            }
+        }
+    }
+
+    /// The file of the store: by default, `state.db` in the state folder.
+    #[must_use]
+    pub fn store_file(&self) -> PathBuf {
+        self.store.file.clone().unwrap_or_else(|| self.state_dir.join(store::FILE_DEFAULT))
     }
 
     /// The files whose change is a change of the configuration: credentials, host keys, authorities.
@@ -250,18 +291,26 @@ impl Config {
                 files.extend(references.filter_map(|reference| reference.ok()?.file().cloned()));
             }
         }
+        // The secrets of metric sources are read again for each use; their authorities are not.
+        let accesses = self.metrics.values().filter_map(SourceConfig::access);
+        files.extend(accesses.filter_map(|access| access.ca_file.clone()));
         files
     }
 
-    /// What a spec may refer to, given what each configured provider says about itself.
+    /// What a spec may refer to, given what each configured provider and metric source says about itself.
     #[must_use]
-    pub fn catalogue(&self, providers: BTreeMap<ProviderName, About>) -> Catalogue {
+    pub fn catalogue(
+        &self,
+        providers: BTreeMap<ProviderName, About>,
+        sources: BTreeMap<SourceName, SourceAbout>,
+    ) -> Catalogue {
         Catalogue {
             providers,
             default_infra: self.defaults.infra.clone(),
             default_local: self.defaults.local.clone(),
             secrets: self.secrets.keys().cloned().collect(),
             prices: self.prices.clone(),
+            sources,
         }
     }
 }

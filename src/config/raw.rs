@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::formats::{BranchText, CurrencyText, EmailText, SecretRefText};
+use super::metrics::raw::SourceEntry;
 use crate::providers::docker::config::DockerConfig;
 use crate::providers::process::config::ProcessConfig;
 use crate::spec::raw::texts::{DurationText, Label, Name};
@@ -45,12 +46,13 @@ pub(super) struct Document {
     pub(super) owner: Option<Label>,
     /// Pull requests. Not acted on by this version.
     pub(super) forge: Option<Ignored>,
-    /// Metric sources. Not acted on by this version.
-    pub(super) metrics: Option<Ignored>,
+    /// Metric sources, by the name that policies use; `provider` and `proxy` are built in.
+    #[schemars(with = "Option<BTreeMap<Name, SourceEntry>>")]
+    pub(super) metrics: Option<BTreeMap<String, Map<String, Value>>>,
     /// The HTTP interface. Not acted on by this version.
     pub(super) api: Option<Ignored>,
-    /// The store of signals and events. Not acted on by this version.
-    pub(super) store: Option<Ignored>,
+    /// The store of signals and events.
+    pub(super) store: Option<super::store::RawStore>,
 }
 
 /// A mapping that a later version acts on.

@@ -1,4 +1,4 @@
-//! The repository's address, as far as the configuration judges it: which transport, and no secret inside.
+//! Addresses, as far as the configuration judges them: which transport, and no secret inside.
 //! No message repeats the address.
 
 use crate::model::Code;
@@ -71,6 +71,40 @@ pub(super) fn transport(url: &str) -> Result<Transport, BadUrl> {
     }
 }
 
+/// Checks the address of a web server. Without secrets to send, http to another machine is no danger.
+pub(super) fn web(url: &str, sends_secrets: bool) -> Result<(), BadUrl> {
+    const FORMS: &str = "write `https://host/path`, or `http://host/path`";
+    let bad = |message| Err(BadUrl { code: codes::BAD_URL, message, help: FORMS });
+    if url.is_empty() || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return bad("the address is empty or has white space");
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return bad("the address has no scheme");
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match scheme {
+        "https" | "http" if authority.contains('@') => Err(BadUrl {
+            code: codes::SECRET_IN_URL,
+            message: "the address holds a user name or a password",
+            help: "remove it from the address, and write `tokenRef`, or `username` and `passwordRef`",
+        }),
+        "https" | "http" if host(authority).is_empty() => bad("the address has no host"),
+        "https" | "http" if !is_readable(url, authority) => bad("the address cannot be read"),
+        "http" if sends_secrets && !is_loopback(authority) => Err(BadUrl {
+            code: codes::BAD_URL,
+            message: "http to another machine would send credentials readable for all",
+            help: "use https",
+        }),
+        "https" | "http" => Ok(()),
+        _ => bad("the address has a scheme that is not allowed"),
+    }
+}
+
+fn is_readable(url: &str, authority: &str) -> bool {
+    let names_port = authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    url.parse::<hyper::Uri>().is_ok_and(|uri| !names_port || uri.port_u16().is_some())
+}
+
 fn secret() -> BadUrl {
     BadUrl {
         code: codes::SECRET_IN_URL,
@@ -99,6 +133,25 @@ fn is_loopback(authority: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_web_servers_hold_and_betray_no_secret() {
+        let cases = [
+            ("https://metrics.example.com/prometheus", true, Ok(())),
+            ("http://prometheus:9090", false, Ok(())),
+            ("http://[::1]:9090", true, Ok(())),
+            ("http://prometheus:9090", true, Err("bad-url")),
+            ("prometheus:9090", false, Err("bad-url")),
+            ("unix:///run/prometheus", false, Err("bad-url")),
+            ("https://:9090/", false, Err("bad-url")),
+            ("https://a b", false, Err("bad-url")),
+            ("http://host:port/", false, Err("bad-url")),
+            ("https://ops:hunter2@example.com", false, Err("secret-in-url")),
+        ];
+        for (url, sends_secrets, expected) in cases {
+            assert_eq!(web(url, sends_secrets).map_err(|bad| bad.code.0), expected, "{url}");
+        }
+    }
 
     #[test]
     fn transports_are_told_apart_and_the_unsafe_ones_refused() {

@@ -2,25 +2,30 @@
 //! pauses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::Good;
+use super::overrides::Overrides;
 use crate::decide::{self, World};
-use crate::model::{
-    Burst, Decision, Measured, Moment, Observed, Pause, Prices, TargetId, TargetState,
-};
-use crate::record::Evidence;
+use crate::model::{Decision, Measured, Moment, Observed, Prices, TargetId, TargetState};
+use crate::observe::signals::Signals;
+use crate::record::{Book, Evidence};
+
+/// Timers of conditions count on across a restart of at most this long: what was unknown for longer may have
+/// been otherwise meanwhile.
+const TIMERS_KEPT: Duration = Duration::from_secs(600);
 
 /// What lasts from one decision to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Deciding {
+    /// Where signals come from.
+    pub(super) signals: Signals,
     /// The memory of every target.
     pub(super) states: BTreeMap<TargetId, TargetState>,
     /// What was measured last, in the order of the target's policy's signals.
     pub(super) measured: BTreeMap<TargetId, Vec<Measured>>,
-    /// Bursts, be they in force or not.
-    pub(super) bursts: Vec<Burst>,
-    /// Pauses, likewise.
-    pub(super) pauses: Vec<Pause>,
+    /// Bursts and pauses.
+    pub(super) overrides: Overrides,
 }
 
 /// Decisions, and the memories they were made from.
@@ -31,6 +36,45 @@ pub(super) struct Decided {
 }
 
 impl Deciding {
+    /// Takes up memories after a restart: as they were stored, and where none was, what the record says:
+    /// who was decided to have how many, and since when. Nothing goes down before a window is full.
+    pub(super) fn resume(
+        now: Moment,
+        book: &Book,
+        stored: BTreeMap<TargetId, (Moment, String)>,
+        signals: Signals,
+    ) -> Self {
+        let mut states: BTreeMap<TargetId, TargetState> = stored
+            .into_iter()
+            .filter_map(|(target, (saved_at, text))| {
+                // A memory of another version of this program is not read: the record is enough to go on.
+                let mut state: TargetState = serde_json::from_str(&text).ok()?;
+                if now.since(saved_at) > TIMERS_KEPT {
+                    state.timers.clear();
+                    state.rules.clear();
+                    state.idle_since = None;
+                }
+                state.resumed_at = Some(now);
+                Some((target, state))
+            })
+            .collect();
+        for (target, entry) in book.entries() {
+            let Some(decided) = entry.decided else { continue };
+            let since = Moment::from(entry.since);
+            let state = states.entry(target.clone()).or_insert_with(|| TargetState {
+                effective: Some(decided),
+                resumed_at: Some(now),
+                ..TargetState::default()
+            });
+            // What was published last may be newer than what was stored last, and the other way round.
+            if state.last_change.is_none_or(|at| at < since) {
+                state.effective = Some(decided);
+                state.last_change = Some(since);
+            }
+        }
+        Self { signals, states, measured: BTreeMap::new(), overrides: Overrides::default() }
+    }
+
     /// Decides all targets and brings the memories up to date. Targets that are gone are forgotten.
     pub(super) fn decide(
         &mut self,
@@ -75,8 +119,8 @@ impl Deciding {
             templates: &good.templates,
             observed,
             measured: &self.measured,
-            bursts: &self.bursts,
-            pauses: &self.pauses,
+            bursts: self.overrides.set().bursts(),
+            pauses: self.overrides.set().pauses(),
             prices,
         }
     }
@@ -91,8 +135,8 @@ impl Deciding {
             spec: &good.spec,
             measured: &self.measured,
             before,
-            bursts: &self.bursts,
-            pauses: &self.pauses,
+            bursts: self.overrides.set().bursts(),
+            pauses: self.overrides.set().pauses(),
         }
     }
 }

@@ -5,16 +5,21 @@
 
 mod cycle;
 mod deciding;
+mod desk;
 mod error;
 mod journal;
 mod lock;
+mod memory;
+pub mod overrides;
 mod pending;
 mod publish;
 mod published;
 mod reload;
+mod replay;
 pub mod run;
 mod setup;
 mod source;
+mod tick;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -22,24 +27,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use cycle::{Planned, Ticked};
+pub use desk::{Desk, DeskError, Settled};
 pub use error::ControlError;
 pub use lock::LockError;
+pub use publish::Pushed;
 pub use published::published_status;
-pub use setup::{Setup, SetupError};
+pub use replay::{Replayed, decide_again, replay};
+pub use setup::{Access, Setup, SetupError};
 pub use source::{Good, Loaded, Polled, Source};
 
-use crate::apply::{self, Clock, Progress, StopReason, StopSign, World};
+use crate::apply::{self, Clock, Progress};
 use crate::git::{GitError, Mirror, Signature};
-use crate::model::{
-    CommitId, Decision, Observed, OutcomeResult, Plan, PlanDigest, Spec, TargetId, TargetOutcome,
-};
-use crate::plan::render;
+use crate::model::{CommitId, Decision, Observed, Plan, PlanDigest, Spec, TargetId};
+use crate::observe::signals::Signals;
 use crate::providers::Ctx;
-use crate::record::{self, Book, Cause, Evidence};
-use crate::{decide, observe, plan};
-use cycle::{done_in_full, is_in_full};
-use deciding::{Decided, Deciding};
+use crate::record::Book;
+use crate::{observe, plan};
+use deciding::Deciding;
 use lock::StateLock;
+use memory::Memory;
+use overrides::TakenUp;
 use publish::{Publisher, PublisherError, WriterOptions};
 use published::read_status;
 
@@ -63,6 +70,7 @@ pub struct Controller {
     done: BTreeSet<TargetId>,
     stated: Option<(CommitId, PlanDigest)>,
     deciding: Deciding,
+    memory: Option<Memory>,
     book: Book,
     publisher: Option<Publisher>,
     progress: OnProgress,
@@ -163,6 +171,17 @@ impl Controller {
             }
             .map(|spec| Applied { commit, spec });
         }
+        let store = config.store_file();
+        let (memory, stored) = match purpose {
+            Purpose::Act => {
+                let retention = config.store.retention.clone();
+                let (memory, stored) = Memory::open(&store, retention).await;
+                (Some(memory), stored)
+            }
+            Purpose::Look => (None, Memory::look(&store).await),
+        };
+        let signals = Signals::new(setup.sources.clone(), config.interval);
+        let deciding = Deciding::resume(clock.now().into(), &book, stored, signals);
         let stated = status.map(|status| (status.spec_commit, status.plan_digest));
         Ok(Self {
             setup,
@@ -171,7 +190,8 @@ impl Controller {
             applied,
             done: BTreeSet::new(),
             stated,
-            deciding: Deciding::default(),
+            deciding,
+            memory,
             book,
             publisher,
             progress,
@@ -206,7 +226,30 @@ impl Controller {
         if let Polled::Adopted(_) = polled {
             self.done.clear();
         }
-        Ok(polled)
+        let is_overridden = self.take_up_overrides().await;
+        Ok(if polled == Polled::Unchanged && is_overridden { Polled::Overridden } else { polled })
+    }
+
+    /// Reads bursts and pauses where somebody else wrote to the status branch. What cannot be read now is
+    /// said, and what was in force stays.
+    async fn take_up_overrides(&mut self) -> bool {
+        if let Some(publisher) = &mut self.publisher {
+            for pushed in publisher.take_pushed() {
+                self.deciding.overrides.pushed(&pushed);
+            }
+        }
+        let branch = &self.setup.config.status.branch;
+        match self.deciding.overrides.take_up(&self.source, branch).await {
+            Ok(TakenUp::Changed) => {
+                tracing::info!("bursts and pauses were taken up");
+                true
+            }
+            Ok(TakenUp::Unchanged | TakenUp::Unreadable) => false,
+            Err(error) => {
+                tracing::warn!(%error, "could not read bursts and pauses");
+                false
+            }
+        }
     }
 
     /// The commit that a branch, tag, full reference name or id means in the spec repository now; it is in
@@ -223,7 +266,7 @@ impl Controller {
     ///
     /// # Errors
     /// [`ControlError::NoSpec`] while no commit has been good yet.
-    pub async fn plan(&self) -> Result<Planned, ControlError> {
+    pub async fn plan(&mut self) -> Result<Planned, ControlError> {
         Ok(self.plan_of(self.good_or_none()?).await)
     }
 
@@ -235,16 +278,30 @@ impl Controller {
     }
 
     /// The plan for a given spec, be it in force or not.
-    pub async fn plan_of(&self, good: Arc<Good>) -> Planned {
-        let observed = self.observe(&good.spec).await;
+    pub async fn plan_of(&mut self, good: Arc<Good>) -> Planned {
+        let observed = self.look(&good.spec).await;
         let (now, prices) = (observed.at.into(), &self.setup.catalogue.prices);
         let decisions = self.deciding.preview(now, &good, &observed, prices);
         let plan = self.plan_from(&good, &observed, &decisions);
         Planned { good, observed, plan }
     }
 
+    /// Reads the world and, beside it, the signals.
+    async fn look(&mut self, spec: &Spec) -> Observed {
+        let ctx = self.ctx();
+        self.deciding.signals.start(&ctx, spec, &self.setup.providers);
+        let observed = self.observe(spec).await;
+        self.deciding.measured =
+            self.deciding.signals.collect(spec, &observed).await.into_targets();
+        observed
+    }
+
+    fn ctx(&self) -> Ctx {
+        Ctx { now: self.clock.now(), owner: self.setup.owner.clone() }
+    }
+
     async fn observe(&self, spec: &Spec) -> Observed {
-        let ctx = Ctx { now: self.clock.now(), owner: self.setup.owner.clone() };
+        let ctx = self.ctx();
         let scope = observe::scope(Some(spec), &self.setup.providers, self.book.places());
         observe::collect(&ctx, &self.setup.providers, &scope).await
     }
@@ -263,198 +320,15 @@ impl Controller {
         })
     }
 
-    /// One cycle: observe, decide, plan, apply, record. Ends early, at a safe step, when `shutdown` is
-    /// raised or, while it applies, a newer commit appears.
-    ///
-    /// # Errors
-    /// [`ControlError::NoSpec`] while no commit has been good yet, and [`ControlError::State`] when history
-    /// cannot be written down; providers' failures are in the result, not errors.
-    pub async fn tick(&mut self, shutdown: &StopSign) -> Result<Ticked, ControlError> {
-        let good = self.good_or_none()?;
-        let mut observed = self.observe(&good.spec).await;
-        let is_off = self.book.is_off(&observed);
-        if is_off {
-            // A provider's list may lag behind its own calls. What is about to be called drift is looked
-            // at twice.
-            observed = self.observe(&good.spec).await;
-        }
-        let (now, prices) = (observed.at.into(), &self.setup.catalogue.prices);
-        let Decided { mut decisions, before } = self.deciding.decide(now, &good, &observed, prices);
-        let plan = self.plan_from(&good, &observed, &decisions);
-        let planned = Planned { good: good.clone(), observed, plan };
-        self.note_stated(&planned.plan);
-        let evidence = self.deciding.evidence(&good, &before);
-        let cause = cause(self.clock.as_ref(), &good, evidence);
-        let mut lines = Vec::new();
-        if is_off {
-            lines = self.book.found(&cause, &planned.observed);
-        }
-        lines.extend(self.book.decided(&cause, &planned.plan));
-
-        let outcomes = if self.dry_run { Vec::new() } else { self.apply(&planned, shutdown).await };
-        let evidence = self.deciding.evidence(&good, &before);
-        let applied = self::cause(self.clock.as_ref(), &good, evidence);
-        lines.extend(self.book.applied(&applied, &planned.plan, &outcomes));
-        let has = |result: OutcomeResult| {
-            outcomes.iter().flat_map(|t| &t.outcomes).any(|outcome| outcome.result == result)
-        };
-        let (is_superseded, is_deferred) =
-            (has(OutcomeResult::Superseded), has(OutcomeResult::Deferred));
-        let is_base = self.applied.as_ref().is_some_and(|base| Arc::ptr_eq(&base.spec, &good));
-        let is_rebased = !self.dry_run && !is_base && self.take_as_done(&planned, &outcomes);
-        // What remains to be done is read off the world again, not assumed from the outcomes; where neither
-        // the world nor the base moved, it is what was planned.
-        let again = if !outcomes.is_empty() {
-            let observed = self.observe(&good.spec).await;
-            decide::refresh(&mut decisions, &good.spec, &observed, &good.templates);
-            Some((self.plan_from(&good, &observed, &decisions), observed))
-        } else if is_rebased {
-            let observed = planned.observed.clone();
-            Some((self.plan_from(&good, &observed, &decisions), observed))
-        } else {
-            None
-        };
-        let (after, observed) = match &again {
-            Some((after, observed)) => (after, observed),
-            None => (&planned.plan, &planned.observed),
-        };
-        let evidence = self.deciding.evidence(&good, &before);
-        let settled = self::cause(self.clock.as_ref(), &good, evidence);
-        lines.extend(self.book.settled(&settled, after, &outcomes));
-        self.record(lines, after, observed)?;
-        Ok(Ticked { planned, outcomes, is_superseded, is_deferred })
-    }
-
-    /// Notes what of the commit in force is done; says whether that changes what a plan starts from.
-    fn take_as_done(&mut self, planned: &Planned, outcomes: &[TargetOutcome]) -> bool {
-        let before = self.done.len();
-        self.done.extend(done_in_full(&planned.plan, outcomes).cloned());
-        let is_in_full = is_in_full(&planned.plan, outcomes);
-        if is_in_full {
-            let (commit, spec) = (planned.good.commit.clone(), planned.good.clone());
-            self.applied = Some(Applied { commit, spec });
-        }
-        is_in_full || self.done.len() > before
-    }
-
-    /// Remembers what the newest commit states, and keeps its plan for the status branch.
-    fn note_stated(&mut self, plan: &Plan) {
-        let is_known = self.stated.as_ref().is_some_and(|(commit, _)| *commit == plan.spec_commit);
-        if is_known {
-            return;
-        }
-        self.stated = Some((plan.spec_commit.clone(), plan.digest.clone()));
-        if let Some(publisher) = &mut self.publisher {
-            let document = render::json::document(plan);
-            let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
-            publisher.set_plan(record::plan_path(&plan.spec_commit), text);
-        }
-    }
-
-    /// Applies the plan, watching for a newer commit meanwhile.
-    async fn apply(&self, planned: &Planned, shutdown: &StopSign) -> Vec<TargetOutcome> {
-        if planned.plan.targets.iter().all(|target| target.steps.is_empty()) {
-            return Vec::new();
-        }
-        let stop = StopSign::default();
-        let world = World {
-            providers: &self.setup.providers,
-            spec: &planned.good.spec,
-            secrets: self.setup.secrets.as_ref(),
-            owner: &self.setup.owner,
-            clock: self.clock.as_ref(),
-            stop: &stop,
-            progress: self.progress.as_ref(),
-        };
-        let work = apply::execute(&planned.plan, world);
-        tokio::pin!(work);
-        tokio::select! {
-            outcomes = &mut work => return outcomes,
-            () = shutdown.raised() => tracing::info!("finishing the actions in hand"),
-            () = self.apply_time_is_up() => {
-                tracing::info!("the rest of this apply goes on in the next cycle");
-                stop.raise_for(StopReason::Deferred);
-            }
-            commit = self.newer_commit(&planned.good.commit) => {
-                tracing::info!(%commit, "a newer commit takes over at the next safe step");
-            }
-        }
-        stop.raise();
-        work.await
-    }
-
-    /// From now on a cycle leaves to the next what its apply does not finish in this time: nothing else is
-    /// observed or recorded meanwhile, and one slow service must not keep the others waiting.
-    pub(crate) fn limit_apply(&mut self, time: Duration) {
-        self.apply_max = Some(time);
-    }
-
-    async fn apply_time_is_up(&self) {
-        match self.apply_max {
-            Some(time) => self.clock.sleep(time).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Returns once the spec branch's head is another commit than this one.
-    async fn newer_commit(&self, commit: &CommitId) -> CommitId {
-        // A head that is refused stays refused: only one that was not there before is newer.
-        let refused = self.source.refused().and_then(|refused| refused.commit.clone());
-        loop {
-            self.clock.sleep(self.setup.config.repository.poll_interval).await;
-            match self.source.head().await {
-                Ok(Some(head)) if head != *commit && Some(&head) != refused.as_ref() => {
-                    return head;
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "could not look for a newer commit"),
-            }
-        }
-    }
-
-    /// Hands lines and status to the publisher.
-    fn record(
-        &mut self,
-        lines: Vec<record::HistoryLine>,
-        after: &Plan,
-        observed: &Observed,
-    ) -> Result<(), ControlError> {
-        let now = self.clock.now();
-        for line in &lines {
-            tracing::info!(
-                target_id = %line.target, from = line.from, to = line.to, reason = line.reason,
-                outcome = ?line.outcome, error = line.error, "{}", line.sentence
-            );
-        }
-        let Some(publisher) = &mut self.publisher else { return Ok(()) };
-        let digest = self.stated.as_ref().map_or(&after.digest, |(_, digest)| digest);
-        let status = record::status_file(
-            &record::Facts {
-                now,
-                plan: after,
-                plan_digest: digest,
-                applied: self.applied.as_ref().map(|applied| &applied.commit),
-                owner: &self.setup.owner,
-                refused: self.source.refused(),
-                gaps: &observed.gaps,
-                before: publisher.status(),
-            },
-            &self.book,
-        );
-        if let Err(error) = publisher.add(now, lines) {
-            // They are published all the same, unless this process ends first.
-            tracing::error!(%error, "could not write history to the journal; free some space");
-        }
-        publisher.set_status(now, status);
-        Ok(())
-    }
-
     /// Publishes all there is, now.
     ///
     /// # Errors
     /// [`GitError`] when the push fails; nothing is lost, the next push carries it.
     pub async fn flush(&mut self) -> Result<(), GitError> {
         let now = self.clock.now();
+        if let Some(memory) = &self.memory {
+            memory.flush().await;
+        }
         match &mut self.publisher {
             Some(publisher) => publisher.flush(now).await,
             None => Ok(()),
@@ -482,10 +356,6 @@ impl Controller {
             None => None,
         }
     }
-}
-
-fn cause<'a>(clock: &dyn Clock, good: &'a Good, evidence: Evidence<'a>) -> Cause<'a> {
-    Cause { now: clock.now(), spec_commit: &good.commit, author: &good.author, evidence }
 }
 
 /// Unique to this run: the time, and a random part for two that start at once.

@@ -12,7 +12,7 @@ use super::journal::Journal;
 use super::pending::Pending;
 use crate::apply::elapsed;
 use crate::git::{Edit, GitError, Published, Remote, Signature, StatusWriter};
-use crate::model::PlanDigest;
+use crate::model::{CommitId, PlanDigest};
 use crate::record::{self, HistoryLine, StatusFile};
 
 /// Commits to the status branch in any hour. A controller that has more to say says it in fewer commits.
@@ -70,9 +70,20 @@ pub(super) struct Publisher {
     /// Since when something waits that is more than a repetition.
     news_since: Option<Timestamp>,
     commits: VecDeque<Timestamp>,
+    /// Commits that arrived and were not asked for by [`Publisher::take_pushed`] yet.
+    pushed: Vec<Pushed>,
     failures: u32,
     retry_at: Option<Timestamp>,
     batch: Duration,
+}
+
+/// A commit of ours that is on the branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// The commit.
+    pub commit: CommitId,
+    /// The commit of somebody else's, or of an earlier run, that ours stand on; absent for the first of a branch.
+    pub parent: Option<CommitId>,
 }
 
 /// What one push carries.
@@ -106,6 +117,7 @@ impl Publisher {
             waiting_since: None,
             news_since: None,
             commits: VecDeque::new(),
+            pushed: Vec::new(),
             failures: 0,
             retry_at: None,
             batch,
@@ -321,8 +333,9 @@ impl Publisher {
                 self.failures = 0;
                 self.retry_at = None;
                 self.confirm(batch);
-                if let Published::Committed { .. } = published {
+                if let Published::Committed { commit, parent, .. } = published {
                     self.commits.push_back(now);
+                    self.note_pushed(Pushed { commit, parent });
                 }
                 while self.commits.front().is_some_and(|at| elapsed(*at, now) >= HOUR) {
                     self.commits.pop_front();
@@ -378,6 +391,21 @@ impl Publisher {
         Ok(())
     }
 
+    /// Commits that stand on each other are as good as one, so that nobody has to ask for few to be kept.
+    fn note_pushed(&mut self, pushed: Pushed) {
+        match self.pushed.last_mut() {
+            Some(last) if pushed.parent.as_ref() == Some(&last.commit) => {
+                last.commit = pushed.commit;
+            }
+            Some(_) | None => self.pushed.push(pushed),
+        }
+    }
+
+    /// What arrived since this was asked last, in order; commits that stand on each other as one.
+    pub(super) fn take_pushed(&mut self) -> Vec<Pushed> {
+        std::mem::take(&mut self.pushed)
+    }
+
     /// Takes rotated credentials into use with the next push.
     pub(super) fn set_remote(&mut self, remote: Remote) {
         if let Some(writer) = self.writer_mut() {
@@ -403,7 +431,7 @@ pub(super) enum PublisherError {
     Journal(#[from] std::io::Error),
 }
 
-fn trailers(commit: &crate::model::CommitId, digest: &PlanDigest) -> String {
+fn trailers(commit: &CommitId, digest: &PlanDigest) -> String {
     format!("\nTidegate-Spec-Commit: {commit}\nTidegate-Plan-Digest: {digest}\n")
 }
 

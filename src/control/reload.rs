@@ -1,6 +1,7 @@
 //! A changed configuration, taken into use while the controller runs.
 
 use super::{Controller, Setup};
+use crate::observe::signals::Signals;
 
 impl Controller {
     /// Takes a changed configuration into use. What cannot change while running is refused.
@@ -16,14 +17,15 @@ impl Controller {
             );
         }
         if old.state_dir != new.state_dir
+            || old.store_file() != new.store_file()
             || old.repository.url != new.repository.url
             || old.repository.branch != new.repository.branch
             || old.repository.path != new.repository.path
             || old.status.branch != new.status.branch
         {
             return Err(
-                "the repository, the status branch or the state folder changed: restart the \
-                        controller to use it"
+                "the repository, the status branch, the state folder or the store changed: restart \
+                        the controller to use it"
                     .to_owned(),
             );
         }
@@ -39,6 +41,7 @@ impl Controller {
             publisher.set_remote(setup.status_remote.clone());
             publisher.set_batch(setup.config.status.batch);
         }
+        self.deciding.signals = Signals::new(setup.sources.clone(), setup.config.interval);
         self.setup = setup;
         self.source.forget_seen();
         Ok(())

@@ -151,6 +151,7 @@ async fn look(controller: &mut Controller, failures: &mut u32) -> bool {
             *failures = 0;
             match polled {
                 Polled::Unchanged => false,
+                Polled::Overridden => true,
                 Polled::Adopted(commit) => {
                     tracing::info!(%commit, "a new commit is in force");
                     true

@@ -13,6 +13,7 @@ use crate::config::secrets::SecretSource;
 use crate::config::{Config, Credentials, SecretRef};
 use crate::git::{Auth, Remote, RepoUrl};
 use crate::model::{Catalogue, OwnerId, Secret, SecretName};
+use crate::observe::signals::{self, ResolveSecret, Sources};
 use crate::providers::registry::{self, Providers};
 
 /// Why a configuration cannot be turned into a controller.
@@ -49,6 +50,14 @@ pub enum SetupError {
         /// What is wrong with its configuration.
         message: String,
     },
+    /// A metric source could not be made.
+    #[error("metric source `{name}`: {message}")]
+    Source {
+        /// Its name.
+        name: String,
+        /// What is wrong with its configuration.
+        message: String,
+    },
     /// The owner derived or configured is not usable.
     #[error("owner: {0}")]
     Owner(String),
@@ -61,6 +70,8 @@ pub struct Setup {
     pub config: Config,
     /// The providers.
     pub providers: Providers,
+    /// The metric sources.
+    pub sources: Sources,
     /// What a spec may refer to.
     pub catalogue: Catalogue,
     /// Whose replicas this controller sees and touches.
@@ -80,23 +91,29 @@ const GIT_IO_TIMEOUT: Duration = Duration::from_secs(30);
 /// Hexadecimal digits of an owner derived from the repository: unique among anyone's repositories.
 const OWNER_DIGITS: usize = 10;
 
-impl Setup {
-    /// Builds the parts. Reads credentials and the files that the configuration names; reaches nothing
-    /// over the network.
+/// What reaches the spec repository, and nothing of the providers: enough for those who only look, or ask for
+/// something, from a machine that has no provider's credentials.
+#[derive(Debug)]
+pub struct Access {
+    /// Whose replicas the controller of this configuration sees and touches.
+    pub owner: OwnerId,
+    /// How the spec repository is read.
+    pub remote: Remote,
+    /// How the status branch is written.
+    pub status_remote: Remote,
+}
+
+impl Access {
+    /// Reads the credentials and files that the configuration names for the repository.
     ///
     /// # Errors
     /// [`SetupError`], naming the configuration key.
-    pub fn build(
-        config: Config,
-        source: Arc<dyn SecretSource + Send + Sync>,
-        exe: &Path,
-    ) -> Result<Self, SetupError> {
+    pub fn build(config: &Config, source: &dyn SecretSource) -> Result<Self, SetupError> {
         let repository = &config.repository;
         let url = RepoUrl::parse(&repository.url).map_err(|e| SetupError::Url(e.to_string()))?;
-        let owner = owner(&config, &url)?;
+        let owner = owner(config, &url)?;
         let remote = |credentials: Option<&Credentials>, key| {
-            let mut remote =
-                Remote::new(url.clone()).with_auth(auth(credentials, source.as_ref(), key)?);
+            let mut remote = Remote::new(url.clone()).with_auth(auth(credentials, source, key)?);
             remote.ca_file = repository.ca_file.clone();
             remote.proxy.clone_from(&repository.proxy);
             remote.connect_timeout = GIT_CONNECT_TIMEOUT;
@@ -108,6 +125,23 @@ impl Setup {
             Some(credentials) => remote(Some(credentials), "status.credentials")?,
             None => read.clone(),
         };
+        Ok(Self { owner, remote: read, status_remote: write })
+    }
+}
+
+impl Setup {
+    /// Builds the parts. Reads credentials and the files that the configuration names; reaches nothing
+    /// over the network.
+    ///
+    /// # Errors
+    /// [`SetupError`], naming the configuration key.
+    pub fn build(
+        config: Config,
+        source: Arc<dyn SecretSource + Send + Sync>,
+        exe: &Path,
+    ) -> Result<Self, SetupError> {
+        let Access { owner, remote: read, status_remote: write } =
+            Access::build(&config, source.as_ref())?;
         let credential = |text: &str| {
             let reference = SecretRef::parse(text).map_err(|error| error.to_string())?;
             crate::config::secrets::resolve(&reference, source.as_ref())
@@ -116,13 +150,16 @@ impl Setup {
         let providers = registry::build(&config.providers, exe, &credential)
             .map_err(|(name, message)| SetupError::Provider { name: name.to_string(), message })?;
         let abouts = providers.iter().map(|(name, p)| (name.clone(), p.about().clone())).collect();
-        let catalogue = config.catalogue(abouts);
+        let sources = sources(&config, &source)?;
+        let kinds = sources.iter().map(|(name, s)| (name.clone(), s.about().clone())).collect();
+        let catalogue = config.catalogue(abouts, kinds);
         let secrets = Arc::new(ConfiguredSecrets { names: config.secrets.clone(), source });
         Ok(Self {
             remote: read,
             status_remote: write,
             owner,
             providers,
+            sources,
             catalogue,
             secrets,
             config,
@@ -145,6 +182,21 @@ fn owner(config: &Config, url: &RepoUrl) -> Result<OwnerId, SetupError> {
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("t{}", hex.get(..OWNER_DIGITS).unwrap_or(&hex));
     OwnerId::try_from(text).map_err(|error| SetupError::Owner(error.to_string()))
+}
+
+/// The metric sources. Their secrets are read when they are used, so that a changed one counts at once.
+fn sources(
+    config: &Config,
+    source: &Arc<dyn SecretSource + Send + Sync>,
+) -> Result<Sources, SetupError> {
+    let secrets = Arc::clone(source);
+    let resolve: ResolveSecret = Arc::new(move |text| {
+        let reference = SecretRef::parse(text).map_err(|error| error.to_string())?;
+        crate::config::secrets::resolve(&reference, secrets.as_ref())
+            .map_err(|error| with_causes(&error))
+    });
+    signals::build(&config.metrics, &resolve)
+        .map_err(|(name, message)| SetupError::Source { name: name.to_string(), message })
 }
 
 fn auth(

@@ -53,6 +53,8 @@ pub enum Polled {
     Unchanged,
     /// A new commit, and it is in force.
     Adopted(CommitId),
+    /// No new commit, but somebody set or ended a burst or a pause.
+    Overridden,
     /// Something new that is refused; the last good commit stays in force.
     Refused,
 }
@@ -67,6 +69,7 @@ pub struct Source {
     good: Option<Arc<Good>>,
     refused: Option<Refused>,
     has_status_branch: bool,
+    status_head: Option<CommitId>,
 }
 
 /// Name of the mirror's ref that keeps the last good commit from being pruned.
@@ -84,12 +87,18 @@ impl Source {
             good: None,
             refused: None,
             has_status_branch: true,
+            status_head: None,
         }
     }
 
     /// Whether the last poll saw the status branch.
     pub(super) fn has_status_branch(&self) -> bool {
         self.has_status_branch
+    }
+
+    /// The commit at which the last poll saw the status branch.
+    pub(super) fn status_head(&self) -> Option<&CommitId> {
+        self.status_head.as_ref()
     }
 
     /// The spec branch.
@@ -141,7 +150,8 @@ impl Source {
         status_branch: &str,
     ) -> Result<Polled, GitError> {
         let advertised = self.with_mirror(|mirror| mirror.advertise()).await?;
-        self.has_status_branch = advertised.branch(status_branch).is_some();
+        self.status_head = advertised.branch(status_branch).cloned();
+        self.has_status_branch = self.status_head.is_some();
         let Some(head) = advertised.branch(&self.branch).cloned() else {
             let sentence = format!(
                 "branch `{}` does not exist in the spec repository; the last good commit stays in force",

@@ -11,9 +11,9 @@ pub(super) const DOWN_STABILIZATION: Duration = Duration::from_secs(300);
 pub(super) const UP_STABILIZATION: Duration = Duration::ZERO;
 /// How far from its target a load may be before the count moves.
 pub(super) const TOLERANCE: f64 = 0.1;
-/// Doubling, or four more, in each period: from 1 to 1,000 replicas in ten periods, and a wrong number does
-/// not buy everything at once.
-pub(super) const UP_LIMITS: &[Limit] = &[Limit::Percent(100.0), Limit::Replicas(4)];
+/// Four times as many, or ten more, in each period: a flash crowd is met in one step, and a wrong number does not
+/// buy everything at once.
+pub(super) const UP_LIMITS: &[Limit] = &[Limit::Percent(300.0), Limit::Replicas(10)];
 /// One period of [`UP_LIMITS`].
 pub(super) const UP_PER: Duration = Duration::from_secs(15);
 /// Half of the replicas, or one, in each period: a wrong number takes some minutes to do harm.

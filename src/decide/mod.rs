@@ -18,6 +18,7 @@ mod combine;
 mod cooldown;
 mod cost;
 mod defaults;
+mod demand;
 mod draft;
 mod expression;
 mod flapping;

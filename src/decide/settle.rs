@@ -14,6 +14,7 @@ pub(super) fn adopt(draft: &mut Draft<'_>, policy: &Policy) {
     }
     let state = &mut *draft.state;
     state.policy = policy.fingerprint;
+    state.demands.clear();
     state.schedules.clear();
     forget_measured(state);
 }

@@ -1,14 +1,18 @@
 //! Proportional rules: each votes for the count at which its signal would be at its level.
 //!
-//! `perReplica` divides a total: `ceil(value / level)` (Kubernetes' averaged external metric). `average` and
-//! `atMost` scale the ready replicas: `ceil(ready * value / level)`. A mean over replicas still shows the
-//! replicas of a moment ago, so the fewest and the most ready ones of [`MEAN_LAG`] bound what it was
+//! `perReplica` is about a total, which does not change with the replicas: see [`demand`]. `average` and `atMost`
+//! scale the ready replicas: `ceil(ready * value / level)`, as Kubernetes does. A mean over replicas still shows
+//! the replicas of a moment ago, so the fewest and the most ready ones of [`MEAN_LAG`] bound what it was
 //! measured over: replicas that start count as supply, and the same signal does not buy twice.
 
 use super::defaults::MEAN_LAG;
+use super::demand::{self, Load, Stated};
 use super::draft::{Draft, Vote, replicas};
 use super::relief;
-use crate::model::{Count, Detail, Policy, Reason, Stage, Target, TargetKind, Wish};
+use crate::model::{
+    Count, DemandMemory, DemandWhy, Detail, Policy, Reason, SignalName, Stage, Target, TargetKind,
+    Wish,
+};
 
 /// Lets every proportional rule vote.
 pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
@@ -17,88 +21,122 @@ pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
     }
     note_ready(draft);
     relief::resize(draft, policy);
+    draft.state.demands.resize_with(policy.targets.len(), DemandMemory::default);
     for (index, target) in policy.targets.iter().enumerate() {
-        let name = policy.signals.get(target.signal).map(|signal| signal.name.clone());
-        let Some(name) = name else { continue };
-        let counted = draft.value(target.signal).and_then(|value| {
-            let (wants, ready) = wants(draft, target, value)?;
-            Some((value, wants, ready))
-        });
-        let Some((value, wants, ready)) = counted else {
-            if draft.value(target.signal).is_some() && draft.current > Count(0) {
-                draft.lost = Some(
-                    "a mean over no ready replicas says nothing, so the count does not go down",
-                );
-            }
+        let Some(signal) = policy.signals.get(target.signal) else { continue };
+        let name = signal.name.clone();
+        let Some(value) = draft.value(target.signal) else {
             draft.note(Stage::Target, draft.current, None, Detail::NoTarget { signal: name });
             continue;
         };
-        relief::judge(draft, index, target, value);
-        if let Some(until) = relief::is_blocked(draft, index).filter(|_| wants > draft.current) {
-            let detail = Detail::Ineffective { signal: name, wants, until };
-            draft.note(Stage::Target, draft.current, Some(Reason::Ineffective), detail);
-            draft.vote(Vote {
-                count: draft.current,
-                reason: Reason::Ineffective,
-                target: Some(index),
-                ratio: None,
-            });
-            continue;
-        }
-        let detail = Detail::Target {
-            signal: name,
-            kind: target.kind,
-            level: target.level,
-            value,
-            outlook: value,
-            ready,
-            wants,
-        };
-        draft.note(Stage::Target, wants, Some(Reason::Target), detail);
-        let ratio = ratio(draft, target, value);
-        draft.vote(Vote { count: wants, reason: Reason::Target, target: Some(index), ratio });
-    }
-}
-
-/// The count a rule asks for, and the ready replicas that were counted with. `None` where a mean is over no
-/// replicas.
-fn wants(draft: &Draft<'_>, target: &Target, value: f64) -> Option<(Count, Count)> {
-    match target.kind {
-        TargetKind::PerReplica => Some((replicas(value / target.level), Count(0))),
-        TargetKind::Average | TargetKind::AtMost => {
-            let (fewest, most) = ready_of_late(draft);
-            let over = |ready: Count| replicas(f64::from(ready.0) * value / target.level);
-            let (low, high) = (over(fewest), over(most));
-            if draft.input.facts.ready == Count(0) {
-                None
-            } else if low > draft.current {
-                Some((low, fewest))
-            } else if high < draft.current {
-                Some((high, most))
-            } else {
-                // In between. The one that the count follows from explains it.
-                let ready = draft.input.facts.ready;
-                let explains = [(low, fewest), (high, most)];
-                let explains = explains.into_iter().find(|(count, _)| *count == draft.current);
-                Some((draft.current, explains.map_or(ready, |(_, ready)| ready)))
+        match target.kind {
+            TargetKind::PerReplica => vote_total(draft, policy, index, target, name, value),
+            TargetKind::Average | TargetKind::AtMost => {
+                vote_mean(draft, index, target, name, value);
             }
         }
     }
 }
 
-/// The load as a share of what the count before is meant for.
-fn ratio(draft: &Draft<'_>, target: &Target, value: f64) -> Option<f64> {
-    let current = f64::from(draft.current.0);
-    let meant = match target.kind {
-        TargetKind::PerReplica => target.level * current,
-        TargetKind::Average | TargetKind::AtMost => {
-            let (fewest, most) = ready_of_late(draft);
-            let share = value / target.level;
-            let ready = if share >= 1.0 { fewest } else { most };
-            return (draft.current > Count(0)).then(|| share * f64::from(ready.0) / current);
-        }
+/// The vote of a rule over a total.
+fn vote_total(
+    draft: &mut Draft<'_>,
+    policy: &Policy,
+    index: usize,
+    target: &Target,
+    name: SignalName,
+    value: f64,
+) {
+    let have = draft.current;
+    let bounds = draft.input.facts.bounds;
+    let behavior = &policy.behavior;
+    let stated =
+        Stated { tolerance: behavior.tolerance, has_window: behavior.down.stabilization.is_some() };
+    let reading = Load {
+        now: draft.now(),
+        load: value / target.level,
+        have,
+        bounds: (bounds.min, bounds.max),
     };
-    (meant > 0.0).then(|| value / meant)
+    let Some(memory) = draft.state.demands.get_mut(index) else { return };
+    let demand = demand::demand(memory, stated, reading);
+    let wants = demand.wants;
+    let reason = match demand.why {
+        DemandWhy::Load => Reason::Target,
+        // On target is no tolerance: nothing else was ever wanted.
+        DemandWhy::Near if replicas(reading.load) == have => Reason::Target,
+        DemandWhy::Near => Reason::WithinTolerance,
+        DemandWhy::Waits | DemandWhy::Returns => Reason::Stabilizing,
+    };
+    let detail = Detail::Demand {
+        signal: name,
+        level: target.level,
+        value,
+        outlook: demand.outlook * target.level,
+        upper: demand.upper * target.level * f64::from(have.0),
+        have,
+        wants,
+        why: demand.why,
+    };
+    draft.note(Stage::Target, wants, Some(reason), detail);
+    draft.vote(Vote { count: wants, reason, target: Some(index), ratio: None });
+}
+
+/// The vote of a rule over a mean.
+fn vote_mean(draft: &mut Draft<'_>, index: usize, target: &Target, name: SignalName, value: f64) {
+    let Some((wants, ready)) = wants(draft, target, value) else {
+        if draft.current > Count(0) {
+            let sentence =
+                "a mean over no ready replicas says nothing, so the count does not go down";
+            draft.lost = Some(sentence);
+        }
+        draft.note(Stage::Target, draft.current, None, Detail::NoTarget { signal: name });
+        return;
+    };
+    relief::judge(draft, index, target, value);
+    if let Some(until) = relief::is_blocked(draft, index).filter(|_| wants > draft.current) {
+        let detail = Detail::Ineffective { signal: name, wants, until };
+        let count = draft.current;
+        draft.note(Stage::Target, count, Some(Reason::Ineffective), detail);
+        let reason = Reason::Ineffective;
+        draft.vote(Vote { count, reason, target: Some(index), ratio: None });
+        return;
+    }
+    let Target { kind, level, .. } = *target;
+    let detail = Detail::Target { signal: name, kind, level, value, ready, wants };
+    draft.note(Stage::Target, wants, Some(Reason::Target), detail);
+    let ratio = ratio(draft, target, value);
+    draft.vote(Vote { count: wants, reason: Reason::Target, target: Some(index), ratio });
+}
+
+/// The count a rule over a mean asks for, and the ready replicas that were counted with. `None` where the mean is
+/// over no replicas.
+fn wants(draft: &Draft<'_>, target: &Target, value: f64) -> Option<(Count, Count)> {
+    let (fewest, most) = ready_of_late(draft);
+    let over = |ready: Count| replicas(f64::from(ready.0) * value / target.level);
+    let (low, high) = (over(fewest), over(most));
+    if draft.input.facts.ready == Count(0) {
+        None
+    } else if low > draft.current {
+        Some((low, fewest))
+    } else if high < draft.current {
+        Some((high, most))
+    } else {
+        // In between. The one that the count follows from explains it.
+        let ready = draft.input.facts.ready;
+        let explains = [(low, fewest), (high, most)];
+        let explains = explains.into_iter().find(|(count, _)| *count == draft.current);
+        Some((draft.current, explains.map_or(ready, |(_, ready)| ready)))
+    }
+}
+
+/// The mean as a share of what it is meant to be on the count before.
+fn ratio(draft: &Draft<'_>, target: &Target, value: f64) -> Option<f64> {
+    let (fewest, most) = ready_of_late(draft);
+    let share = value / target.level;
+    let ready = if share >= 1.0 { fewest } else { most };
+    let current = f64::from(draft.current.0);
+    (draft.current > Count(0)).then(|| share * f64::from(ready.0) / current)
 }
 
 /// Remembers how many replicas are ready, for as long as a mean may still be over them.

@@ -9,6 +9,7 @@ mod edit;
 mod error;
 mod global;
 mod housekeeping;
+mod identity;
 mod known_hosts;
 mod local_push;
 mod mirror;
@@ -20,10 +21,11 @@ mod writer;
 
 pub use edit::{Edit, PART_BYTES_MAX, PART_LINES_MAX};
 pub use error::GitError;
+pub use identity::configured_identity;
 pub use mirror::{Advertisement, CommitInfo, Mirror};
 pub use remote::{Auth, Remote};
 pub use url::{RepoUrl, UrlError};
-pub use writer::{PUSH_ATTEMPTS_MAX, Published, Signature, StatusWriter};
+pub use writer::{Change, PUSH_ATTEMPTS_MAX, Published, Signature, StatusWriter};
 
 /// The codes of what can be wrong with reading a spec from a repository.
 pub mod codes {

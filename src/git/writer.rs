@@ -48,11 +48,22 @@ pub enum Published {
     Committed {
         /// The commit.
         commit: CommitId,
+        /// The commit that it stands on; absent for the first of a branch.
+        parent: Option<CommitId>,
         /// Pushes it took.
         attempts: u32,
     },
     /// The branch at the remote holds all the edits already: nothing was committed.
     Unchanged,
+}
+
+/// A commit to be made: of what the branch holds now, by whoever asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What changes.
+    pub edits: Vec<Edit>,
+    /// The commit's message.
+    pub message: String,
 }
 
 /// The only writer of a status branch from this machine, with a bare clone of its own. Losing the clone loses
@@ -167,6 +178,37 @@ impl StatusWriter {
         wait: &mut dyn FnMut(Duration),
     ) -> Result<Published, GitError> {
         edits.iter().try_for_each(Edit::check)?;
+        let mut build = |writer: &mut Self| writer.build(edits, message, now);
+        self.publish_built(&mut build, now, jitter, wait)
+    }
+
+    /// Like [`Self::publish`], for a change that depends on what the branch holds: `make` is asked anew for each
+    /// try, and can [`Self::read`] the head on which its change will stand.
+    ///
+    /// # Errors
+    /// What `make` gives; and as [`Self::publish`].
+    pub fn publish_made<E: From<GitError>>(
+        &mut self,
+        make: &mut dyn FnMut(&Self) -> Result<Change, E>,
+        now: Timestamp,
+        jitter: &mut dyn FnMut() -> f64,
+        wait: &mut dyn FnMut(Duration),
+    ) -> Result<Published, E> {
+        let mut build = |writer: &mut Self| {
+            let change = make(writer)?;
+            change.edits.iter().try_for_each(Edit::check)?;
+            Ok(writer.build(&change.edits, &change.message, now)?)
+        };
+        self.publish_built(&mut build, now, jitter, wait)
+    }
+
+    fn publish_built<E: From<GitError>>(
+        &mut self,
+        build: &mut dyn FnMut(&mut Self) -> Result<Option<Oid>, E>,
+        now: Timestamp,
+        jitter: &mut dyn FnMut() -> f64,
+        wait: &mut dyn FnMut(Duration),
+    ) -> Result<Published, E> {
         let is_rushing =
             self.committed_at.is_some_and(|last| now.duration_since(last).abs() < RUSH);
         if is_rushing {
@@ -177,7 +219,8 @@ impl StatusWriter {
             // Also on the first try: building on the head as last seen would save a request, and would let
             // the writer that won last time win every time, because the other one has to fetch first.
             self.refresh()?;
-            let Some(commit) = self.build(edits, message, now)? else {
+            let parent = self.head;
+            let Some(commit) = build(self)? else {
                 return Ok(Published::Unchanged);
             };
             match self.push(commit)? {
@@ -187,6 +230,7 @@ impl StatusWriter {
                     self.keep_house()?;
                     return Ok(Published::Committed {
                         commit: commit_id(commit)?,
+                        parent: parent.map(commit_id).transpose()?,
                         attempts: attempt,
                     });
                 }
@@ -196,7 +240,8 @@ impl StatusWriter {
                 wait(pause(attempt, jitter()));
             }
         }
-        Err(GitError::Rejected { branch: self.branch.clone(), attempts: PUSH_ATTEMPTS_MAX, reason })
+        let attempts = PUSH_ATTEMPTS_MAX;
+        Err(GitError::Rejected { branch: self.branch.clone(), attempts, reason }.into())
     }
 
     fn push(&self, commit: Oid) -> Result<Pushed, GitError> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{ProviderName, Region, SecretName, Strategy};
+use super::{ProviderName, Region, SecretName, SourceName, Strategy};
 
 /// What a spec may refer to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,6 +18,31 @@ pub struct Catalogue {
     pub secrets: BTreeSet<SecretName>,
     /// What a replica costs.
     pub prices: Prices,
+    /// The metric sources of the configuration; the built-in ones, `provider` and `proxy`, are not among
+    /// them.
+    pub sources: BTreeMap<SourceName, SourceAbout>,
+}
+
+/// The built-in source whose metrics the providers measure.
+pub const SOURCE_PROVIDER: &str = "provider";
+/// The built-in source whose metrics the proxy in front of the replicas measures.
+pub const SOURCE_PROXY: &str = "proxy";
+
+/// The metrics of the built-in source [`SOURCE_PROVIDER`]: a mean over the ready replicas, or how many there
+/// are.
+pub const PROVIDER_METRICS: &[&str] = &["cpuPercent", "memoryPercent", "memoryBytes", "ready"];
+
+/// What a metric source is and can be asked; declared, never probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceAbout {
+    /// The source's type, as in `type: prometheus`.
+    pub kind: &'static str,
+    /// Whether a signal of it has a `query`; the others name a `metric`.
+    pub needs_query: bool,
+    /// The metrics it has; `None` where only asking tells.
+    pub metrics: Option<Vec<String>>,
+    /// Whether it is one number by itself, so that a signal of it may go without `metric`.
+    pub has_default: bool,
 }
 
 impl Catalogue {

@@ -4,7 +4,9 @@
 //! network, and nothing in here decides: see [`crate::decide`] and [`crate::plan`] for that.
 
 mod catalogue;
+mod cron;
 mod decision;
+mod demand;
 mod diagnostic;
 mod duration;
 mod expression;
@@ -25,11 +27,18 @@ mod state;
 pub(crate) mod testing;
 mod trace;
 
-pub use catalogue::{About, Catalogue, Prices, Regions, TemplateKey};
+pub use catalogue::{
+    About, Catalogue, PROVIDER_METRICS, Prices, Regions, SOURCE_PROVIDER, SOURCE_PROXY,
+    SourceAbout, TemplateKey,
+};
 pub use decision::{Bounds, CostShare, Decision, DecisionInputs, Owner};
+pub use demand::{DemandMemory, LoadSample};
 pub use diagnostic::{Code, Diagnostic, Position, Severity};
 pub use duration::{DurationError, format_duration, parse_duration};
-pub use expression::{Expression, ExpressionError, Variables};
+pub use expression::{
+    EXPRESSION_CHARS_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_FUNCTIONS, EXPRESSION_VARIABLES,
+    Expression, ExpressionError, Variables,
+};
 pub use floor::{Burst, Pause};
 pub use ids::{
     CommitId, Count, IdError, Ordinal, OwnerId, PlanDigest, PolicyName, ProviderName, Region,
@@ -38,14 +47,15 @@ pub use ids::{
 pub use moment::Moment;
 pub use outcome::{FailureKind, Next, Outcome, OutcomeResult, TargetOutcome};
 pub use plan::{
-    Action, ActionKind, Held, HeldReason, Plan, PlanTotals, Step, TargetChange, TargetPlan, Warning,
+    Action, ActionKind, Held, HeldReason, Plan, PlanTotals, PlannedSchedule, PlannedWindow, Step,
+    TargetChange, TargetPlan, Warning,
 };
 pub use policy::{
     Behavior, Condition, Direction, Effect, Idle, Limit, Policy, Rule, Schedule, Target,
     TargetKind, Threshold,
 };
 pub use replica::{Exit, Gap, Observed, Phase, Replica, ReplicaKey};
-pub use schedule::{ScheduleError, Window, Windows};
+pub use schedule::{MarkedWindow, ScheduleError, Shift, Window, Windows, zone_names};
 pub use secret::Secret;
 pub use signal::{MAX_AGE_DEFAULT, Measured, OnMissing, Signal, SignalState};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, SourceFile, Sources};
@@ -57,4 +67,4 @@ pub use spec::{
 pub use state::{
     FiredRule, RelievedStep, ScheduleEdge, SignalMemory, StepTaken, TargetState, Wish,
 };
-pub use trace::{Detail, Reason, Stage, TraceLine};
+pub use trace::{DemandWhy, Detail, Reason, Stage, TraceLine};

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Bounds, CommitId, Count, Decision, Ordinal, PlanDigest, ProviderName, Replica, ReplicaKey,
-    TargetId, TemplateHash,
+    Bounds, CommitId, Count, Decision, MarkedWindow, Ordinal, PlanDigest, ProviderName, Replica,
+    ReplicaKey, TargetId, TemplateHash,
 };
 
 /// Everything that would be done, everything that is held back, and why.
@@ -68,6 +68,34 @@ pub struct TargetPlan {
     pub cost_max: Option<f64>,
     /// The replicas as observed.
     pub replicas: Vec<Replica>,
+    /// What the schedules of its policy will do, where they are new; once for all regions of a service.
+    pub schedules: Vec<PlannedSchedule>,
+}
+
+/// What a schedule will do in the days after the plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedSchedule {
+    /// Its name.
+    pub name: std::sync::Arc<str>,
+    /// The least replicas while it is open.
+    pub floor: Count,
+    /// The IANA name of its zone.
+    pub zone: String,
+    /// Its first windows, in order.
+    pub windows: Vec<PlannedWindow>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// One window of a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedWindow {
+    /// When it is, and what the zone did to its edges.
+    pub marked: MarkedWindow,
+    /// Its start in its zone, for people: `Mon 2026-11-23 08:00+01:00`.
+    pub local_from: String,
+    /// Its end in its zone.
+    pub local_to: String,
 }
 
 /// What a spec change states about a target.

@@ -113,7 +113,7 @@ pub enum PolicyChoice {
     /// One of [`Spec::policies`].
     Named(PolicyName),
     /// Written inside the service.
-    Inline(Policy),
+    Inline(Box<Policy>),
 }
 
 /// What one replica is. Each provider documents which keys it uses.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Count, Moment};
+use super::{Count, DemandMemory, Moment};
 
 /// The memory of one target. Bounded: every list in it has a limit or a window.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub struct TargetState {
     pub rules: Vec<Option<FiredRule>>,
     /// Steps up whose relief is still to be judged, and judgements, by proportional rule.
     pub reliefs: Vec<RelievedStep>,
+    /// What is known of each proportional rule's load, in the policy's order; empty for means.
+    pub demands: Vec<DemandMemory>,
     /// Whether each schedule is open, and until when that is known.
     pub schedules: Vec<ScheduleEdge>,
     /// Since when nothing happens.

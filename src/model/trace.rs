@@ -255,7 +255,26 @@ pub enum Detail {
         /// What is wrong with it.
         why: Option<Arc<str>>,
     },
-    /// The vote of a proportional rule.
+    /// The vote of a proportional rule over a total.
+    Demand {
+        /// Its signal.
+        signal: SignalName,
+        /// What each replica is meant for.
+        level: f64,
+        /// The signal's value.
+        value: f64,
+        /// The value that is expected when a replica that is ordered now serves.
+        outlook: f64,
+        /// The value above which the count before steps up.
+        upper: f64,
+        /// The count before.
+        have: Count,
+        /// The count it asks for.
+        wants: Count,
+        /// Why.
+        why: DemandWhy,
+    },
+    /// The vote of a proportional rule over a mean.
     Target {
         /// Its signal.
         signal: SignalName,
@@ -265,8 +284,6 @@ pub enum Detail {
         level: f64,
         /// The signal's value.
         value: f64,
-        /// The value that was decided by: higher where the signal rises.
-        outlook: f64,
         /// Ready replicas that the value was measured over, where that matters.
         ready: Count,
         /// The count it asks for.
@@ -461,6 +478,19 @@ pub enum Detail {
     },
 }
 
+/// Why a demand is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DemandWhy {
+    /// The load asks for it.
+    Load,
+    /// The count before is near enough.
+    Near,
+    /// Fewer would do, and holding the count has not cost as much as a change yet.
+    Waits,
+    /// A level that comes back soon is kept.
+    Returns,
+}
+
 /// Numbers for people: at most three decimals, none where they are zero.
 struct Short(f64);
 
@@ -527,29 +557,40 @@ impl fmt::Display for Detail {
                     (None, None) => Ok(()),
                 }
             }
-            Self::Target { signal, kind, level, value, outlook, ready, wants } => {
-                match kind {
-                    TargetKind::PerReplica => write!(
-                        f,
-                        "{signal} is {} and each replica is meant for {}, so {wants}",
-                        Short(*value),
-                        Short(*level)
-                    )?,
-                    TargetKind::Average | TargetKind::AtMost => write!(
-                        f,
-                        "{signal} is {} on {} ready {} and is meant to be {}{}, so {wants}",
-                        Short(*value),
-                        ready.0,
-                        replicas(*ready),
-                        if *kind == TargetKind::AtMost { "at most " } else { "" },
-                        Short(*level)
-                    )?,
-                }
+            Self::Demand { signal, level, value, outlook, upper, have, wants, why } => {
+                write!(f, "{signal} is {}", Short(*value))?;
                 if outlook > value {
-                    write!(f, ", because it is on its way to {}", Short(*outlook))?;
+                    write!(f, " and on its way to {}", Short(*outlook))?;
                 }
-                Ok(())
+                match why {
+                    DemandWhy::Load => {
+                        write!(f, "; each replica is meant for {}, so {wants}", Short(*level))
+                    }
+                    DemandWhy::Near => write!(
+                        f,
+                        "; {have} replicas are meant for {} and step up above {}, so {wants}",
+                        Short(*level * f64::from(have.0)),
+                        Short(*upper)
+                    ),
+                    DemandWhy::Waits => write!(
+                        f,
+                        "; fewer would do, but holding {have} has not cost as much as a change yet"
+                    ),
+                    DemandWhy::Returns => write!(
+                        f,
+                        "; fewer would do, but the load has come back to this level soon until now"
+                    ),
+                }
             }
+            Self::Target { signal, kind, level, value, ready, wants } => write!(
+                f,
+                "{signal} is {} on {} ready {} and is meant to be {}{}, so {wants}",
+                Short(*value),
+                ready.0,
+                replicas(*ready),
+                if *kind == TargetKind::AtMost { "at most " } else { "" },
+                Short(*level)
+            ),
             Self::NoTarget { signal } => write!(f, "no vote without a value of {signal}"),
             Self::Ineffective { signal, wants, until } => write!(
                 f,

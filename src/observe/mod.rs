@@ -1,7 +1,10 @@
 //! Asks the world and judges nothing.
 //!
 //! A read that fails is a [`Gap`], not an error: what is unknown blocks destroying there and stops nothing
-//! elsewhere. Reads run concurrently, each with a deadline of its own.
+//! elsewhere. Reads run concurrently, each with a deadline of its own. Replicas are read here; what policies
+//! measure, in [`signals`].
+
+pub mod signals;
 
 use std::collections::{BTreeMap, BTreeSet};
 

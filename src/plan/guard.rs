@@ -43,6 +43,7 @@ pub(super) fn vanished_target(
         .and_then(|service| service.scale.regions.get(&target.region));
     let ready = found.iter().filter(|replica| replica.phase == Phase::Ready).count();
     let mut plan = TargetPlan {
+        schedules: Vec::new(),
         target: target.clone(),
         provider: found.first().map(|replica| replica.key.provider.clone()),
         change: if before.is_some() { TargetChange::Removed } else { TargetChange::Unchanged },

@@ -9,6 +9,7 @@ mod digest;
 mod guard;
 pub mod render;
 mod steps;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +44,7 @@ pub struct Input<'a> {
     pub done: &'a BTreeSet<TargetId>,
     /// What replicas cost.
     pub prices: &'a Prices,
-    /// The time: only the end of a `guard` permission depends on it.
+    /// The time: the end of a `guard` permission depends on it, and which windows of schedules come next.
     pub now: Timestamp,
 }
 
@@ -76,6 +77,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         }
     }
     targets.sort_by(|a, b| a.target.cmp(&b.target));
+    windows::once_per_service(&mut targets);
     guard::hold_mass_destruction(input, &mut targets);
     gap_warnings(input.observed, &mut warnings);
 
@@ -125,7 +127,11 @@ fn spec_target(
         cost_after: None,
         cost_max: None,
         replicas: found.to_vec(),
+        schedules: Vec::new(),
     };
+    if change.is_stated() {
+        target.schedules = windows::schedules(input, before, service);
+    }
     cost::price(&mut target, input.prices);
     let (Some(effective), Some(provider)) = (decision.effective, &service.provider) else {
         target.held.push(Held {

@@ -1,7 +1,8 @@
 //! Modules that observe and act on one kind of infrastructure each.
 //!
 //! A provider is two verbs and a declaration: [`Provider::observe`] reads one region, [`Provider::apply`]
-//! does one idempotent call, [`Provider::about`] says what it can do. It does **not** retry, wait for its
+//! does one idempotent call, [`Provider::about`] says what it can do. Some also tell what replicas use
+//! ([`Provider::measure`]). It does **not** retry, wait for its
 //! turn, log, count metrics, read secrets, diff, order or decide: [`crate::apply`] and [`crate::plan`] do
 //! these once for all of them. No provider knows another.
 
@@ -94,6 +95,20 @@ pub enum Applied {
     AlreadySo,
 }
 
+/// What one replica uses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// The replica.
+    pub key: ReplicaKey,
+    /// Processor time per time, since the reading before: 1 is one core. `None` on the first reading of a
+    /// run.
+    pub cpu_cores: Option<f64>,
+    /// Memory in bytes, without caches that are given back when somebody needs them.
+    pub memory_bytes: Option<u64>,
+    /// When it was read.
+    pub at: Timestamp,
+}
+
 /// Why a call ended badly, and what to do next. The message never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderError {
@@ -146,4 +161,20 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`ProviderError`] with what to do next.
     async fn apply(&self, ctx: &Ctx, call: &Call) -> Result<Applied, ProviderError>;
+
+    /// What each running replica of `ctx.owner` and this provider's name uses in one region, sorted by key.
+    /// Those of which nothing can be read, because they are on their way in or out, are left out.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when the region cannot be measured in full, and from those that do not measure.
+    async fn measure(&self, ctx: &Ctx, region: &Region) -> Result<Vec<Usage>, ProviderError> {
+        let _ = (ctx, region);
+        let kind = self.about().kind;
+        Err(ProviderError::give_up(
+            FailureKind::Invalid,
+            format!(
+                "measure replicas: a `{kind}` provider does not; use signals of another source"
+            ),
+        ))
+    }
 }

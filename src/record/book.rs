@@ -17,6 +17,8 @@ use crate::model::{
 pub struct Entry {
     /// The `to` of its last history line.
     pub count: Count,
+    /// What was decided last.
+    pub decided: Option<Count>,
     /// When the count last changed.
     pub since: Timestamp,
     /// Reason code of that change.
@@ -71,6 +73,7 @@ impl Book {
         for target in status.iter().flat_map(|status| &status.targets) {
             let entry = Entry {
                 count: Count(target.recorded),
+                decided: target.effective.map(Count),
                 since: target.since,
                 reason: target.reason.clone(),
                 held: target.held.iter().map(|held| held.reason.clone()).collect(),
@@ -179,6 +182,9 @@ impl Book {
         let mut lines = Vec::new();
         for target in &plan.targets {
             let Some(decision) = &target.decision else { continue };
+            if let Some(entry) = self.entries.get_mut(&target.target) {
+                entry.decided = decision.effective.or(entry.decided);
+            }
             let now = decision.refused.map(Reason::code);
             let entry = self.entries.get(&target.target);
             let before = entry.and_then(|entry| entry.refused.clone());
@@ -422,6 +428,7 @@ impl Entry {
     fn new(count: Count, since: Timestamp, reason: &str) -> Self {
         Self {
             count,
+            decided: None,
             since,
             reason: reason.to_owned(),
             held: BTreeSet::new(),

@@ -88,6 +88,22 @@ pub enum Kind {
     Allowed,
 }
 
+impl Kind {
+    /// The word for tables and stores.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Rollout => "rollout",
+            Self::Drift => "drift",
+            Self::Held => "held",
+            Self::Released => "released",
+            Self::Refused => "refused",
+            Self::Allowed => "allowed",
+        }
+    }
+}
+
 /// How the event of a line ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -129,7 +145,9 @@ pub(super) fn autoscale_word(autoscale: Autoscale) -> &'static str {
     }
 }
 
-pub(super) fn trace_of(decision: &Decision) -> Vec<TraceStep> {
+/// Every stage of a decision, as a line holds it.
+#[must_use]
+pub fn trace_of(decision: &Decision) -> Vec<TraceStep> {
     decision
         .trace
         .iter()

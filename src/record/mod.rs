@@ -7,13 +7,16 @@
 mod book;
 mod evidence;
 mod history;
+pub mod overrides;
+mod recall;
 mod status;
 
 pub use book::{Book, Cause, Entry};
 pub use evidence::{Cost, Evidence, Inputs};
 pub use history::{
-    HISTORY_VERSION, HistoryLine, Kind, LineOutcome, TraceStep, history_stem, line_id,
+    HISTORY_VERSION, HistoryLine, Kind, LineOutcome, TraceStep, history_stem, line_id, trace_of,
 };
+pub use recall::{HISTORY_DAYS_MAX, Query, Told, part_path};
 pub use status::{
     Condition, Facts, Health, Refused, STATUS_VERSION, StatusFile, StatusGap, StatusHeld,
     StatusTarget, status_file,

@@ -241,10 +241,9 @@ impl Against<'_, '_, '_> {
             let message = "`storage` is valid, and no storage provider acts on it yet";
             self.warning(codes::UNMANAGED_STORAGE, "/storage", message);
         }
-        if service.scale.autoscale == Autoscale::Metrics {
-            let message = "signals are not read yet: with `autoscale: metrics` the count rests at \
-                           `desired`";
-            self.warning(codes::METRICS_AT_REST, "/scale/autoscale", message);
+        if service.scale.autoscale == Autoscale::Metrics && service.scale.policy.is_none() {
+            let message = "`autoscale: metrics` without a `policy`: the count rests at `desired`";
+            self.warning(codes::NO_POLICY, "/scale/autoscale", message);
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) fn service(
     raw: &raw::Service,
     service: &Service,
     place: &Place,
-    known: &Known,
+    known: &Known<'_>,
     findings: &mut Findings<'_>,
 ) {
     regions(raw, place, findings);
@@ -118,7 +118,12 @@ fn scalable(raw: &raw::Service, place: &Place, findings: &mut Findings<'_>) {
     }
 }
 
-fn policy_choice(raw: &raw::Service, place: &Place, known: &Known, findings: &mut Findings<'_>) {
+fn policy_choice(
+    raw: &raw::Service,
+    place: &Place,
+    known: &Known<'_>,
+    findings: &mut Findings<'_>,
+) {
     let choice = raw.scale.as_ref().and_then(|scale| scale.policy.as_ref());
     match choice {
         Some(Value::String(name)) if known.policies_complete && !known.policies.contains(name) => {
@@ -131,7 +136,7 @@ fn policy_choice(raw: &raw::Service, place: &Place, known: &Known, findings: &mu
         }
         Some(document @ Value::Object(_)) => {
             let place = Place { file: place.file, pointer: place.at("/scale/policy") };
-            policy::check(document, &place, findings);
+            policy::check(document, &place, known.catalogue, findings);
         }
         _ => {}
     }

@@ -73,6 +73,34 @@ codes! {
     UNKNOWN_POLICY = "unknown-policy";
     /// A policy names a signal that it does not have.
     UNKNOWN_SIGNAL = "unknown-signal";
+    /// A `start` or an `end` of a schedule is no cron expression that ever matches.
+    BAD_CRON = "bad-cron";
+    /// A time zone that does not exist.
+    UNKNOWN_ZONE = "unknown-zone";
+    /// A schedule stays open over days on which it was to close.
+    WINDOW_LEFT_OPEN = "window-left-open";
+    /// A schedule never closes.
+    ALWAYS_OPEN = "always-open";
+    /// A schedule asks for more replicas than a region may have.
+    SCHEDULE_ABOVE_MAX = "schedule-above-max";
+    /// An expression cannot be read, or does not give a number.
+    BAD_EXPRESSION = "bad-expression";
+    /// Two rules, or two schedules, of a policy have the same name.
+    DUPLICATE_NAME = "duplicate-name";
+    /// A condition that no value meets.
+    NEVER_HOLDS = "never-holds";
+    /// A part of a policy that changes nothing.
+    NO_EFFECT = "no-effect";
+    /// `autoscale: metrics` with a policy that never votes for a count.
+    NEVER_VOTES = "never-votes";
+    /// A policy that no service uses.
+    UNUSED_POLICY = "unused-policy";
+    /// Only memory could lower the count, and memory does not fall when replicas are added.
+    MEMORY_ALONE = "memory-alone";
+    /// `idle` where no region may have zero replicas.
+    IDLE_WITHOUT_ZERO = "idle-without-zero";
+    /// A time so long that it was hardly meant.
+    LONG_WAIT = "long-wait";
     /// A service that says it is not scalable may have more than one replica.
     NOT_SCALABLE = "not-scalable";
     /// Replicas on one host would fight over a fixed port.
@@ -101,6 +129,10 @@ codes! {
     UNMANAGED_ROUTING = "unmanaged-routing";
     /// Storage is validated, and nothing acts on it.
     UNMANAGED_STORAGE = "unmanaged-storage";
-    /// `autoscale: metrics` rests at `desired`.
-    METRICS_AT_REST = "metrics-at-rest";
+    /// A signal is read from a metric source that is not configured.
+    UNKNOWN_SOURCE = "unknown-source";
+    /// A signal reads a metric that its source does not have.
+    UNKNOWN_METRIC = "unknown-metric";
+    /// `autoscale: metrics` without a policy rests at `desired`.
+    NO_POLICY = "no-policy";
 }

@@ -92,7 +92,7 @@ fn region(raw: &raw::RegionScale) -> Option<(Region, RegionScale)> {
 fn policy(raw: &Value) -> Option<PolicyChoice> {
     match raw {
         Value::String(name) => PolicyName::try_from(name.as_str()).ok().map(PolicyChoice::Named),
-        Value::Object(_) => Some(PolicyChoice::Inline(typed_policy(raw))),
+        Value::Object(_) => Some(PolicyChoice::Inline(Box::new(typed_policy(raw)))),
         _ => None,
     }
 }

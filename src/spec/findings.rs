@@ -66,6 +66,11 @@ impl<'a> Findings<'a> {
         }
     }
 
+    /// Whether anything was found that refuses the file.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }

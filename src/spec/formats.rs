@@ -3,7 +3,9 @@
 //! Editors know the pattern beside each format; the function is what decides, and its message is what the
 //! user reads.
 
-use crate::model::{Code, CpuShare, MemoryBytes, PolicyName, Region, SecretName, parse_duration};
+use crate::model::{
+    Code, CpuShare, MemoryBytes, PolicyName, Region, SecretName, Windows, parse_duration,
+};
 
 use super::codes;
 
@@ -66,6 +68,7 @@ pub(crate) const SPEC: &[Format] = &[
     Format::new("tidegate-name", codes::BAD_FORMAT, name),
     Format::new("tidegate-secret-name", codes::BAD_FORMAT, secret_name),
     Format::new("tidegate-instant", codes::BAD_FORMAT, |t| instant(t).map(drop)),
+    Format::new("tidegate-cron", codes::BAD_CRON, cron),
     Format::new("tidegate-percent", codes::BAD_FORMAT, percent),
     Format::new("tidegate-absolute-path", codes::BAD_FORMAT, url_path),
 ];
@@ -189,6 +192,10 @@ pub(crate) fn instant(text: &str) -> Result<jiff::Timestamp, String> {
 
 /// Characters of `2026-12-01`: longer texts that start with a date are not dates.
 const DATE_CHARS: usize = 10;
+
+fn cron(text: &str) -> Result<(), String> {
+    Windows::parse(text, text, "UTC").map(drop).map_err(|error| error.to_string())
+}
 
 fn percent(text: &str) -> Result<(), String> {
     let number = text.strip_prefix(['+', '-']).unwrap_or(text).strip_suffix('%');

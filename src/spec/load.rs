@@ -45,11 +45,15 @@ impl Place {
 
 /// What the checks know about the whole spec.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Known<'a> {
     /// Names of all policies, also of those with findings.
     pub(super) policies: BTreeSet<String>,
     /// Whether every policy document could be read: only then is a name certainly unknown.
     pub(super) policies_complete: bool,
+    /// Where each policy stands.
+    places: Vec<(PolicyName, Place)>,
+    /// What the controller's configuration offers.
+    pub(super) catalogue: Option<&'a Catalogue>,
 }
 
 pub(super) fn load(sources: &Sources, catalogue: Option<&Catalogue>) -> Loaded {
@@ -64,8 +68,18 @@ pub(super) fn load(sources: &Sources, catalogue: Option<&Catalogue>) -> Loaded {
     }
 
     let mut spec = Spec::default();
-    let known = policies(&files, &mut findings, &mut spec);
-    services(&files, &mut findings, &known, catalogue, &mut spec);
+    let known = policies(&files, &mut findings, catalogue, &mut spec);
+    let all_read = services(&files, &mut findings, &known, &mut spec);
+    // What is unused tells nothing while names may still be corrected.
+    if all_read && !findings.iter().any(Findings::has_errors) {
+        for (name, place) in &known.places {
+            if let (Some(findings), Some(policy)) =
+                (findings.get_mut(place.file), spec.policies.get(name))
+            {
+                policy::named(name, policy, &spec, place, findings);
+            }
+        }
+    }
     spec.guard = guard(&files);
 
     let names: Vec<&str> = files.iter().map(|file| file.source.path.as_str()).collect();
@@ -233,7 +247,13 @@ fn documents<'a>(
     })
 }
 
-fn policies(files: &[File<'_>], findings: &mut [Findings<'_>], spec: &mut Spec) -> Known {
+fn policies<'a>(
+    files: &[File<'_>],
+    findings: &mut [Findings<'_>],
+    catalogue: Option<&'a Catalogue>,
+    spec: &mut Spec,
+) -> Known<'a> {
+    let mut places = Vec::new();
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
     for (place, node) in documents(files, "policies", Role::Policy) {
         let Some(findings) = findings.get_mut(place.file) else { continue };
@@ -248,7 +268,7 @@ fn policies(files: &[File<'_>], findings: &mut [Findings<'_>], spec: &mut Spec) 
         }
         let document = node.to_json();
         violations::check_part(&schema::POLICY, &document, &place.pointer, findings);
-        policy::check(&document, &place, findings);
+        policy::check(&document, &place, catalogue, findings);
         let Some(name) = document.get("name").and_then(Value::as_str) else { continue };
         if let Some(file) = first.get(name) {
             let other = in_file(files, *file, place.file);
@@ -259,27 +279,34 @@ fn policies(files: &[File<'_>], findings: &mut [Findings<'_>], spec: &mut Spec) 
         }
         first.insert(name.to_owned(), place.file);
         if let Ok(name) = PolicyName::try_from(name) {
+            places.push((name.clone(), place));
             spec.policies.insert(name, typed_policy(&document));
         }
     }
     let policies_complete = files.iter().all(|file| file.readable || file.role == Role::Service);
-    Known { policies: first.into_keys().collect(), policies_complete }
+    Known { policies: first.into_keys().collect(), policies_complete, places, catalogue }
 }
 
+/// Reads the services; tells whether all of them could be read.
 fn services(
     files: &[File<'_>],
     findings: &mut [Findings<'_>],
-    known: &Known,
-    catalogue: Option<&Catalogue>,
+    known: &Known<'_>,
     spec: &mut Spec,
-) {
+) -> bool {
     let mut first: BTreeMap<ServiceId, usize> = BTreeMap::new();
+    let mut all_read = files.iter().all(|file| file.readable);
     for (place, node) in documents(files, "services", Role::Service) {
         let Some(findings) = findings.get_mut(place.file).filter(|list| !list.is_full()) else {
+            all_read = false;
             continue;
         };
-        let Some(raw) = raw_service(node, &place, findings) else { continue };
-        let Ok(id) = ServiceId::try_from(raw.id.0.as_str()) else { continue };
+        let raw = raw_service(node, &place, findings);
+        let id = raw.as_ref().and_then(|raw| ServiceId::try_from(raw.id.0.as_str()).ok());
+        let (Some(raw), Some(id)) = (raw, id) else {
+            all_read = false;
+            continue;
+        };
         if let Some(file) = first.get(&id) {
             let other = in_file(files, *file, place.file);
             let message = format!("there is already a service `{id}`{other}");
@@ -290,11 +317,13 @@ fn services(
         }
         let mut service = convert::service(id.clone(), &raw);
         check::service(&raw, &service, &place, known, findings);
-        if let Some(catalogue) = catalogue {
+        policy::service(&service, spec, &place, findings);
+        if let Some(catalogue) = known.catalogue {
             against::service(&raw, &mut service, &place, catalogue, findings);
         }
         spec.services.insert(id, service);
     }
+    all_read
 }
 
 /// A service as it is written, if it has the types that the schema asks for.

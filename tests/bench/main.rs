@@ -18,6 +18,7 @@
 mod decide;
 mod fleet;
 mod measure;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,6 +50,8 @@ const RUNS: usize = 15;
 const DECIDE: &str = "decide";
 /// Where the child finds its folder: present only in a child.
 const CHILD: &str = "--child";
+/// Measures recording instead, at a number of targets and of hours.
+const STORE: &str = "--store";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -64,6 +67,11 @@ fn main() {
         }
         words if words.iter().any(|word| word == DECIDE) => {
             println!("{}", serde_json::to_string_pretty(&decide::report()).unwrap());
+        }
+        [word, targets, hours, ..] if word == STORE => {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let measured = store::recording(targets.parse().unwrap(), hours.parse().unwrap());
+            println!("{}", serde_json::to_string_pretty(&runtime.block_on(measured)).unwrap());
         }
         // Cargo passes `--bench`; a number measures that size alone.
         _ => {
@@ -153,7 +161,7 @@ async fn start_to_plan(folder: &Path, world: &FakeProvider) -> Value {
 
 /// A commit that changes every target: its text validated, decided, planned and shown.
 async fn change(targets: usize, folder: &Path, world: &FakeProvider) -> Value {
-    let controller = fleet::controller(folder, world, Purpose::Look).await;
+    let mut controller = fleet::controller(folder, world, Purpose::Look).await;
     let planned = controller.plan().await.unwrap();
     let catalogue = controller.setup().catalogue.clone();
     let before = planned.good.clone();

@@ -75,6 +75,31 @@ fn files_of_docker_hosts_start_at_the_configuration_and_are_watched() {
     assert_eq!(docker.registries["r.example.com"].password_ref, "file//etc/tidegate/password");
 }
 
+#[test]
+fn metric_sources_are_typed_and_their_files_start_at_the_configuration() {
+    let text = format!(
+        "{}
+metrics:
+  prom: {{type: prometheus, url: 'https://p.example.com/prometheus/', username: me, passwordRef: file/password,
+         caFile: ca.pem, headers: {{X-Scope-OrgID: shop}}, headerRefs: {{X-Api-Key: env/KEY}}, timeout: 3s}}
+  plain: {{type: prometheus, url: 'http://prometheus:9090/api/v1'}}
+  feed: {{type: http, url: 'http://127.0.0.1:1/stats?x=1', tokenRef: file//run/token, metrics: {{depth: /a~1b/0}}}}
+  fix: {{type: fixed, values: {{rps: 12.5}}}}
+  script: {{type: file, path: metrics.txt}}
+",
+        config::STARTER
+    );
+    let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+    assert_eq!(diagnostics, []);
+    let mut config = config.unwrap();
+    config.resolve_paths(Path::new("/etc/tidegate"));
+    let metrics: Vec<String> =
+        config.metrics.iter().map(|(name, source)| format!("{name}: {source:?}")).collect();
+    insta::assert_snapshot!(metrics.join("\n"));
+    // Secrets are read for each use, and need no watching; authorities are read once.
+    assert_eq!(config.files(), [PathBuf::from("/etc/tidegate/ca.pem")]);
+}
+
 /// The example asks for signatures, which this version does not verify: it must not run without them.
 #[test]
 fn what_would_be_unsafe_to_ignore_is_refused() {
@@ -146,6 +171,11 @@ fn what_cannot_work_is_refused() {
              {login}}}}}\n"
         )
     };
+    let prom = |keys: &str| {
+        format!(
+            "repository: {{{url}}}\nmetrics:\n  prom: {{type: prometheus, url: \"https://p.example.com\", {keys}}}\n"
+        )
+    };
     for (text, expected) in [
         (format!("repository: {{{url}, proxy: \"ops:hunter2@proxy:3128\"}}\n"), "secret-in-url"),
         (format!("repository: {{{url}, verify: {{allowedSigners: a}}}}\n"), "unsupported-key"),
@@ -153,6 +183,16 @@ fn what_cannot_work_is_refused() {
         (format!("repository: {{{url}, branch: a/b}}\nstatus: {{branch: a}}\n"), "same-branch"),
         (docker("hunter2"), "bad-secret-ref"),
         (docker("76543"), "bad-secret-ref"),
+        (prom("tokenRef: hunter2"), "bad-secret-ref"),
+        (prom("tokenRef: env/A, username: ops, passwordRef: env/B"), "conflicting-keys"),
+        (prom("username: ops"), "missing-key"),
+        (prom("timeout: 16s"), "out-of-range"),
+        (prom("concurrency: 0"), "out-of-range"),
+        (prom("").replace("https://p", "https://ops:hunter2@p"), "secret-in-url"),
+        (prom("").replace("example.com\"", "example.com/?a=hunter2\""), "bad-url"),
+        (prom("tokenRef: env/A").replace("https://p", "http://p"), "bad-url"),
+        (prom("").replace("prometheus", "promethes"), "unknown-value"),
+        (prom("tokenReff: env/A"), "unknown-key"),
     ] {
         let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
         let rendered = config::render_text(&diagnostics, "tidegate.yaml", text.as_bytes(), false);
@@ -192,4 +232,36 @@ interval: 10ms
         text.as_bytes(),
         false
     ));
+}
+
+/// The forms of the store's address, and the file that is taken without one.
+#[test]
+fn the_store_is_a_file_of_this_machine() {
+    let load = |store: &str| {
+        let text =
+            format!("repository: {{url: https://example.com/a.git}}\nstateDir: state\n{store}\n");
+        let (config, diagnostics) = config::load(text.as_bytes(), "tidegate.yaml");
+        let codes = codes_of(&diagnostics).into_iter().collect::<Vec<_>>().join(" ");
+        config.ok_or(codes).map(|mut config| {
+            config.resolve_paths(Path::new("/etc/tidegate"));
+            (config.store_file().display().to_string(), config.store.retention)
+        })
+    };
+    let file = |store: &str| load(store).map(|(file, _)| file);
+    assert_eq!(file("").as_deref(), Ok("/etc/tidegate/state/state.db"));
+    assert_eq!(file("store: {}").as_deref(), Ok("/etc/tidegate/state/state.db"));
+    assert_eq!(file("store: {url: 'sqlite:///var/a.db'}").as_deref(), Ok("/var/a.db"));
+    assert_eq!(file("store: {url: 'sqlite:a/b.db'}").as_deref(), Ok("/etc/tidegate/a/b.db"));
+    assert_eq!(file("store: {url: 'sqlite://b.db'}").as_deref(), Ok("/etc/tidegate/b.db"));
+    for bad in ["", "sqlite:", "sqlite:///", "sqlite::memory:", "sqlite:///a?mode=ro", "/a.db"] {
+        assert_eq!(
+            file(&format!("store: {{url: '{bad}'}}")),
+            Err("bad-store-url".to_owned()),
+            "{bad}"
+        );
+    }
+    let kept = load("store: {retention: {raw: 1d, events: 7d}, maxSize: 512Mi}").unwrap().1;
+    let days = |days: u64| std::time::Duration::from_secs(days * 86_400);
+    assert_eq!((kept.raw, kept.minutes, kept.hours), (days(1), days(14), days(400)));
+    assert_eq!((kept.events, kept.bytes_max), (days(7), 512 << 20));
 }

@@ -21,6 +21,8 @@ mod providers;
 mod random;
 mod scenarios;
 mod schemas;
+mod signals;
 mod spec;
+mod store;
 mod support;
 mod tidy;

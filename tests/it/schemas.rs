@@ -40,3 +40,8 @@ fn the_schema_of_the_status_is_current() {
 fn the_schema_of_the_plan_is_current() {
     check("plan.schema.json", &tidegate::plan::render::json::schema());
 }
+
+#[test]
+fn the_schema_of_the_backtest_is_current() {
+    check("backtest.schema.json", &tidegate::backtest::document::schema());
+}

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidegate::model::{
-    About, Catalogue, Prices, ProviderName, Region, Regions, SecretName, Severity, SourceFile,
-    Sources, TemplateKey,
+    About, Catalogue, Prices, ProviderName, Region, Regions, SecretName, Severity, SourceAbout,
+    SourceFile, SourceName, Sources, TemplateKey,
 };
 use tidegate::spec;
 
@@ -39,6 +39,8 @@ fn catalogue() -> Catalogue {
     };
     let host = about("process", &["local"], &[TemplateKey::Command], &[TemplateKey::Image], true);
     let edge = about("docker", &["iad", "fra"], &[TemplateKey::Image], &[], false);
+    let prometheus =
+        SourceAbout { kind: "prometheus", needs_query: true, metrics: None, has_default: false };
     Catalogue {
         providers: [(name("host"), host), (name("edge"), edge)].into(),
         default_infra: Some(name("edge")),
@@ -49,6 +51,7 @@ fn catalogue() -> Catalogue {
             default: Some(0.01),
             per_replica_hour: BTreeMap::new(),
         },
+        sources: [(SourceName::try_from("prom").unwrap(), prometheus)].into(),
     }
 }
 

@@ -11,12 +11,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("git", &["model"]),
     ("plan", &["model"]),
     ("record", &["model"]),
+    ("store", &["model"]),
     ("decide", &["model", "spec"]),
     ("providers", &["model", "spec"]),
     ("observe", &["model", "spec", "providers"]),
     ("apply", &["model", "providers", "plan"]),
-    // Reads `tidegate.yaml`: spec's loader and diagnostics, and what providers accept.
-    ("config", &["model", "spec", "providers"]),
+    // Reads `tidegate.yaml`: spec's loader and diagnostics, what providers and metric sources accept, and what
+    // the store keeps.
+    ("config", &["model", "spec", "providers", "observe", "store"]),
+    // Lets recorded time pass, asks `decide` at every tick, and words the result like a plan.
+    ("backtest", &["model", "spec", "decide", "plan"]),
     (
         "control",
         &[
@@ -25,6 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "git",
             "plan",
             "record",
+            "store",
             "decide",
             "providers",
             "observe",
@@ -42,6 +47,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "git",
             "plan",
             "record",
+            "store",
+            "decide",
+            "backtest",
             "config",
             "control",
             "apply",
@@ -191,7 +199,7 @@ fn the_pure_stages_do_no_io() {
         "Instant::now",
         "Timestamp::now",
     ];
-    for stage in ["model", "spec", "decide", "plan", "record"] {
+    for stage in ["model", "spec", "decide", "plan", "record", "backtest"] {
         for path in files(&root().join("src").join(stage), "rs") {
             if is_test(&path) {
                 continue;

@@ -5,13 +5,15 @@ mod repository;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::{ConfigArg, FAILURE, context};
 use crate::apply::{Clock as _, SystemClock};
 use crate::control::Setup;
 use crate::git::{Signature, StatusWriter};
-use crate::model::Spec;
+use crate::model::{Moment, SourceName, Spec, format_duration};
 use crate::observe;
+use crate::observe::signals::MetricSource;
 use crate::plan::render::harmless;
 use crate::providers::Ctx;
 
@@ -54,6 +56,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         }
         checks.extend(found.checks);
         checks.extend(providers(setup, found.spec.as_ref()).await);
+        checks.extend(sources(setup).await);
     }
     let is_fine = checks.iter().all(|check| check.ok);
     if args.output == "json" {
@@ -116,6 +119,23 @@ async fn write_access(setup: &Setup) -> Check {
         Ok(Err(error)) => bad(what, &error, todo),
         Err(error) => bad(what, &error.to_string(), todo),
     }
+}
+
+/// Whether every metric source can be asked.
+async fn sources(setup: &Setup) -> Vec<Check> {
+    let now = Moment::from(SystemClock.now());
+    let check = |(name, source): (SourceName, Arc<dyn MetricSource>)| async move {
+        let what = format!("metric source `{name}` ({})", source.about().kind);
+        let limit = source.limits().timeout;
+        let todo = "start it, or correct it in `metrics` of the configuration";
+        match tokio::time::timeout(limit, source.check(now)).await {
+            Ok(Ok(found)) => good(&what, &found),
+            Ok(Err(error)) => bad(&what, &error.to_string(), todo),
+            Err(_) => bad(&what, &format!("no answer within {}", format_duration(limit)), todo),
+        }
+    };
+    let sources = setup.sources.clone();
+    futures_util::future::join_all(sources.into_iter().map(check)).await
 }
 
 /// Whether every region of every provider can be read, with or without a spec.

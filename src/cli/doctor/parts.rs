@@ -61,6 +61,14 @@ pub(super) fn make(mut config: Config) -> anyhow::Result<Parts> {
                 parts.checks.push(bad(&format!("credentials `{key}`"), &found, &todo));
                 take_credentials(&mut config, key, &mut parts)
             }
+            SetupError::Source { name, message } => {
+                let (what, todo) = (format!("metric source `{name}`"), "correct it in `metrics`");
+                parts.checks.push(bad(&what, message, todo));
+                parts.has_all_providers = false;
+                let before = config.metrics.len();
+                config.metrics.retain(|known, _| known.as_str() != name);
+                config.metrics.len() < before
+            }
             SetupError::Url(_) | SetupError::Owner(_) => {
                 let todo = "correct it in the configuration";
                 parts.checks.push(bad("configuration", &error.to_string(), todo));

@@ -72,6 +72,43 @@ pub struct Target {
     pub held: Vec<Held>,
     /// Cost per hour.
     pub cost: Option<Cost>,
+    /// What the schedules of its policy will do in the next 7 days, where they are new; once for all regions
+    /// of a service.
+    pub schedules: Vec<Schedule>,
+}
+
+/// What a schedule will do.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Schedule {
+    /// Its name.
+    pub name: String,
+    /// The least replicas while it is open.
+    pub replicas: u32,
+    /// The IANA name of its zone.
+    pub zone: String,
+    /// Its first windows.
+    pub windows: Vec<Window>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// A window of a schedule, its end not included.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// Its start, in UTC.
+    pub from: String,
+    /// Its end, in UTC.
+    pub to: String,
+    /// Its start in its zone, for people.
+    pub local_from: String,
+    /// Its end in its zone, for people.
+    pub local_to: String,
+    /// `skipped` where the zone has not the time of the start, `repeated` where it has it twice.
+    pub from_shift: Option<String>,
+    /// The same for the end.
+    pub to_shift: Option<String>,
 }
 
 /// One action.
@@ -209,6 +246,32 @@ fn target(target: &model::TargetPlan, currency: &str) -> Target {
             })
             .collect(),
         cost: cost(target.cost_now, target.cost_after, target.cost_max, currency),
+        schedules: target.schedules.iter().map(schedule).collect(),
+    }
+}
+
+fn schedule(schedule: &model::PlannedSchedule) -> Schedule {
+    let shift = |shift: Option<model::Shift>| {
+        let word = match shift? {
+            model::Shift::Skipped => "skipped",
+            model::Shift::Repeated => "repeated",
+        };
+        Some(word.to_owned())
+    };
+    let window = |window: &model::PlannedWindow| Window {
+        from: window.marked.window.from.to_string(),
+        to: window.marked.window.to.to_string(),
+        local_from: window.local_from.clone(),
+        local_to: window.local_to.clone(),
+        from_shift: shift(window.marked.from_shift),
+        to_shift: shift(window.marked.to_shift),
+    };
+    Schedule {
+        name: schedule.name.to_string(),
+        replicas: schedule.floor.0,
+        zone: schedule.zone.clone(),
+        windows: schedule.windows.iter().map(window).collect(),
+        more: schedule.more,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{cost, harmless, is_eventful, sign, verdict};
+use super::{cost, harmless, is_eventful, schedule, sign, verdict};
 use crate::model::{Plan, TargetPlan};
 
 /// Renders the plan as GitHub-flavoured markdown.
@@ -65,7 +65,7 @@ fn row(target: &TargetPlan) -> String {
 }
 
 fn fold(out: &mut String, target: &TargetPlan) {
-    if target.steps.is_empty() && target.held.is_empty() {
+    if target.steps.is_empty() && target.held.is_empty() && target.schedules.is_empty() {
         return;
     }
     let _ = writeln!(out, "<details><summary>{}</summary>\n", escape(&target.target.to_string()));
@@ -86,6 +86,12 @@ fn fold(out: &mut String, target: &TargetPlan) {
     }
     for held in &target.held {
         let _ = writeln!(out, "- held, `{}`: {}", held.reason.code(), escape(&held.sentence));
+    }
+    for planned in &target.schedules {
+        let _ = writeln!(out, "- {}", escape(&schedule::title(planned)));
+        for line in schedule::lines(planned) {
+            let _ = writeln!(out, "  - {}", escape(&line));
+        }
     }
     out.push_str("\n</details>\n\n");
 }

@@ -2,6 +2,7 @@
 
 pub mod json;
 mod markdown;
+mod schedule;
 mod text;
 
 pub(crate) use markdown::escape as markdown_escape;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{cost, counted, harmless, is_eventful, sign, verdict};
+use super::{cost, counted, harmless, is_eventful, schedule, sign, verdict};
 use crate::model::{ActionKind, Plan, Step, TargetPlan};
 
 /// Renders the plan; escape codes only where colour is wanted.
@@ -86,6 +86,12 @@ fn write_target(out: &mut String, target: &TargetPlan, currency: &str, paint: &P
     for held in &target.held {
         let what = paint.yellow(&format!("! held     {}", held.reason.code()));
         let _ = writeln!(out, "  {what}  {}", harmless(&held.sentence));
+    }
+    for planned in &target.schedules {
+        let _ = writeln!(out, "  {}", schedule::title(planned));
+        for line in schedule::lines(planned) {
+            let _ = writeln!(out, "    {}", paint.dim(&line));
+        }
     }
     if let Some(cost) = cost(target.cost_now, target.cost_after, target.cost_max, currency) {
         let _ = writeln!(out, "  cost    {cost}");

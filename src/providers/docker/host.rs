@@ -9,11 +9,12 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error as ClientError;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EventMessage,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStatsResponse, ContainerSummary,
+    EventMessage,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, StatsOptionsBuilder, StopContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 use tokio::sync::Mutex;
@@ -144,6 +145,23 @@ impl Host {
         match found {
             Err(failure) if failure.status() == Some(404) => Ok(None),
             other => other.map(Some),
+        }
+    }
+
+    /// One reading of what a container uses, without the wait for a second one; `None` when there is none.
+    pub(super) async fn stats(
+        &self,
+        container: &str,
+    ) -> Result<Option<ContainerStatsResponse>, Failure> {
+        let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+        let read = self
+            .call(READ_LIMIT, |client| async move {
+                pin!(client.stats(container, Some(options))).next().await.transpose()
+            })
+            .await;
+        match read {
+            Err(failure) if failure.status() == Some(404) => Ok(None),
+            other => other,
         }
     }
 

@@ -97,6 +97,11 @@ pub(super) struct Labelled {
     pub(super) drain: Duration,
 }
 
+/// What a list of the containers of this owner, provider and region is filtered by.
+pub(super) fn filter(owner: &OwnerId, provider: &ProviderName, region: &Region) -> Vec<String> {
+    vec![format!("{OWNER}={owner}"), format!("{PROVIDER}={provider}"), format!("{REGION}={region}")]
+}
+
 /// Reads the labels of a container of this owner, provider and region; `None` when it is not one, or when
 /// its name is not the one its labels imply.
 pub(super) fn read(

@@ -8,6 +8,7 @@ mod facts;
 mod health;
 mod host;
 mod labels;
+mod measure;
 mod observe;
 mod pull;
 mod request;
@@ -25,7 +26,7 @@ use self::host::Host;
 use self::observe::Memories;
 use self::pull::Login;
 use self::request::HOST_NETWORK;
-use super::{Applied, Call, Ctx, Provider, ProviderError};
+use super::{Applied, Call, Ctx, Provider, ProviderError, Usage};
 use crate::model::{
     About, FailureKind, ProviderName, Region, Regions, Replica, Secret, TemplateKey,
 };
@@ -49,6 +50,7 @@ pub struct DockerProvider {
     logins: BTreeMap<String, Login>,
     http: reqwest::Client,
     memories: Mutex<BTreeMap<Region, Memories>>,
+    readings: Mutex<BTreeMap<Region, measure::Readings>>,
     draining: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -94,6 +96,7 @@ impl DockerProvider {
             logins,
             http,
             memories: Mutex::default(),
+            readings: Mutex::default(),
             draining: Arc::default(),
         })
     }
@@ -128,6 +131,10 @@ impl Provider for DockerProvider {
 
     async fn observe(&self, ctx: &Ctx, region: &Region) -> Result<Vec<Replica>, ProviderError> {
         self.observe_region(ctx, region, self.host(region)?).await
+    }
+
+    async fn measure(&self, ctx: &Ctx, region: &Region) -> Result<Vec<Usage>, ProviderError> {
+        self.measure_region(ctx, region, self.host(region)?).await
     }
 
     async fn apply(&self, ctx: &Ctx, call: &Call) -> Result<Applied, ProviderError> {

@@ -81,11 +81,7 @@ impl DockerProvider {
         host: &Host,
     ) -> Result<Vec<(Row, Memory)>, ProviderError> {
         let doing = || format!("list containers in region {region}");
-        let filter = vec![
-            format!("{}={}", labels::OWNER, ctx.owner),
-            format!("{}={}", labels::PROVIDER, self.name),
-            format!("{}={region}", labels::REGION),
-        ];
+        let filter = labels::filter(&ctx.owner, &self.name, region);
         let listed = host.list(filter).await.map_err(|f| f.into_error(&doing(), &[]))?;
         let rows: Vec<Row> = listed
             .into_iter()

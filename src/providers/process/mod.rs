@@ -11,6 +11,7 @@ mod launch;
 mod layout;
 mod leftovers;
 mod lock;
+mod measure;
 mod observe;
 mod ports;
 mod program;
@@ -29,7 +30,7 @@ use async_trait::async_trait;
 
 use self::config::{ConfigError, ProcessConfig, Settings};
 use self::layout::Layout;
-use super::{Applied, Call, Ctx, Provider, ProviderError};
+use super::{Applied, Call, Ctx, Provider, ProviderError, Usage};
 use crate::model::{
     About, FailureKind, ProviderName, Region, Regions, Replica, ReplicaKey, TemplateKey,
 };
@@ -49,6 +50,7 @@ pub struct ProcessProvider {
     name: ProviderName,
     about: About,
     host: Arc<Host>,
+    readings: Arc<measure::Readings>,
 }
 
 /// What the calls need to know of this host and configuration.
@@ -81,7 +83,8 @@ impl ProcessProvider {
             .collect();
         let about = about(&settings);
         let layout = Layout::new(settings.dir.clone());
-        Ok(Self { name, about, host: Arc::new(Host { settings, layout, exe, inherited }) })
+        let host = Arc::new(Host { settings, layout, exe, inherited });
+        Ok(Self { name, about, host, readings: Arc::default() })
     }
 
     /// What a provider of this configuration is and can do.
@@ -132,6 +135,15 @@ impl Provider for ProcessProvider {
         blocking(move || observe::observe(&host.layout, &name, &owner, &region))
             .await?
             .map_err(|error| failure("observe replicas", &error))
+    }
+
+    async fn measure(&self, ctx: &Ctx, region: &Region) -> Result<Vec<Usage>, ProviderError> {
+        let (host, readings) = (Arc::clone(&self.host), Arc::clone(&self.readings));
+        let (name, owner) = (self.name.clone(), ctx.owner.clone());
+        let (region, now) = (region.clone(), ctx.now);
+        blocking(move || measure::measure(&host.layout, &readings, &name, &owner, &region, now))
+            .await?
+            .map_err(|error| failure("measure replicas", &error))
     }
 
     async fn apply(&self, ctx: &Ctx, call: &Call) -> Result<Applied, ProviderError> {

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::REPLICAS_MAX;
-use super::texts::{DurationText, Name, Percent};
+use super::texts::{Cron, DurationText, Name, Percent};
+use crate::model::EXPRESSION_CHARS_MAX;
 
 /// A policy by name or in place.
 #[derive(Debug, JsonSchema)]
@@ -33,8 +34,12 @@ macro_rules! policy {
             targets: Option<Vec<Target>>,
             /// Threshold rules.
             rules: Option<Vec<Rule>>,
-            /// A CEL expression over the signals, `count`, `ready`, `min` and `max`: one more vote.
-            #[schemars(length(min = 1), example = &"ceil(backlog / 10.0)")]
+            /// A CEL expression over the signals and `count`, `ready`, `min` and `max`: one more vote. All
+            /// numbers are doubles. It has `+ - * /`, comparisons, `&& || !`, `a ? b : c`, and the functions
+            /// `ceil`, `floor`, `round`, `abs`, `min(a, b)` and `max(a, b)`, also as CEL's `math.ceil`,
+            /// `math.least` and so on. Without a value of a signal that it needs, and when it divides by
+            /// zero, it does not vote.
+            #[schemars(length(min = 1, max = EXPRESSION_CHARS_MAX), example = &"ceil(backlog / 10.0)")]
             expression: Option<String>,
             /// Windows of time with a least count.
             schedules: Option<Vec<Schedule>>,
@@ -181,12 +186,12 @@ pub(crate) struct Condition {
 pub(crate) struct Schedule {
     /// The name that traces show.
     name: Option<String>,
-    /// When it opens: a cron expression of five fields.
-    #[schemars(regex(pattern = r"^\s*\S+(\s+\S+){4}\s*$"), example = &"0 8 * * 1-5")]
-    start: String,
-    /// When it closes: a cron expression of five fields.
-    #[schemars(regex(pattern = r"^\s*\S+(\s+\S+){4}\s*$"), example = &"0 18 * * 1-5")]
-    end: String,
+    /// When it opens: a cron expression of five fields. A time that the zone skips is the first instant after
+    /// the gap; of a time that it repeats, the first.
+    start: Cron,
+    /// When it closes: a cron expression of five fields. A time that the zone skips is the first instant after
+    /// the gap; of a time that it repeats, the last.
+    end: Cron,
     /// IANA time zone in which both are meant.
     #[schemars(length(min = 1), example = &"Europe/Berlin")]
     timezone: String,
@@ -223,7 +228,7 @@ pub(crate) struct Behavior {
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Direction {
     /// Steps allowed per `per`: replicas or a percentage of the count; the largest wins.
-    #[schemars(example = serde_json::json!(["100%", 4]))]
+    #[schemars(length(min = 1), example = serde_json::json!(["100%", 4]))]
     limits: Option<Vec<Limit>>,
     /// The time over which `limits` count.
     per: Option<DurationText>,

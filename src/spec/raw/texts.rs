@@ -52,6 +52,13 @@ text_type!(
     ["50%"]
 );
 text_type!(
+    /// A cron expression of five fields.
+    Cron,
+    "tidegate-cron",
+    r"^\s*[^\s@]\S*(\s+\S+){4}\s*$",
+    ["0 8 * * 1-5"]
+);
+text_type!(
     /// An absolute URL path.
     UrlPath,
     "tidegate-absolute-path",

@@ -125,3 +125,23 @@ fn doctor_goes_on_after_what_is_wrong() {
     bench.repo.commit("tidegate/status", &[("status.yaml", b"version: 99\n")]);
     snapshot("doctor_unreadable_status", bench.dir.path(), &doctor());
 }
+
+#[test]
+fn doctor_asks_every_metric_source() {
+    let bench = Bench::new(Infra::fake);
+    bench.push(&bench.spec(&[("web", 1, "1")]));
+    fs::write(bench.path("metrics.txt"), "depth 3\n").unwrap();
+    fs::write(bench.path("ca.pem"), "none").unwrap();
+    let metrics = "metrics:
+  fix: {type: fixed, values: {a: 1}}
+  guarded: {type: prometheus, url: 'https://127.0.0.1:1', caFile: ca.pem}
+  prom: {type: prometheus, url: 'http://127.0.0.1:1'}
+  script: {type: file, path: metrics.txt}
+  token: {type: http, url: 'http://127.0.0.1:1/stats', tokenRef: env/NOPE}
+";
+    bench.write_config(&format!("{}{metrics}", bench.config()));
+    let text = said(&bench.tidegate(&["doctor"]));
+    let of_sources: Vec<&str> =
+        text.lines().skip_while(|line| !line.contains("metric source")).collect();
+    snapshot("doctor_metric_sources", bench.dir.path(), &of_sources.join("\n"));
+}

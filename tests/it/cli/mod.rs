@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod apply;
+mod asking;
+mod backtest;
 mod commands;
+mod history;
 mod hostile;
 mod life;
 mod revisions;
@@ -22,7 +25,8 @@ fn snapshot(name: &str, dir: &Path, text: &str) {
     settings.add_filter(r"sha256:[0-9a-f]{12,64}", "sha256:<digest>");
     settings.add_filter(r"\bown-\d+-\d+", "<owner>");
     settings.add_filter(r"\b[0-9a-f]{40}\b", "<commit>");
-    settings.add_filter(r"(for|from|Spec|at) [0-9a-f]{8}\b", "$1 <short>");
+    settings.add_filter(r"(for|from|Spec|at|as) [0-9a-f]{8}\b", "$1 <short>");
+    settings.add_filter(r"\b[bp]-[0-9a-z]{8}\b", "<id>");
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>");
     settings.add_filter(r#""tookMs": \d+"#, r#""tookMs": <ms>"#);
     settings.bind(|| insta::assert_snapshot!(name, text));

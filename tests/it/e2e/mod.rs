@@ -5,4 +5,5 @@ mod canary;
 mod crash;
 mod flows;
 mod interruptions;
+mod overrides;
 mod reload;

@@ -163,7 +163,8 @@ fn the_branch_begins_with_an_orphan_and_leaves_others_alone() {
     assert_eq!(writer.head().unwrap(), None);
     assert_eq!(writer.read("status.yaml").unwrap(), None);
     let edits = [put("status.yaml", "ok\n"), one("1")];
-    let Published::Committed { commit, attempts: 1 } = publish(&mut writer, &edits).unwrap() else {
+    let Published::Committed { commit, attempts: 1, .. } = publish(&mut writer, &edits).unwrap()
+    else {
         panic!("not committed at once")
     };
     assert_eq!(repo.history(BRANCH), [(commit.clone(), 0)]);

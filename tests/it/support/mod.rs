@@ -8,9 +8,11 @@ pub(crate) mod fault_proxy;
 pub(crate) mod git_servers;
 pub(crate) mod infra;
 pub(crate) mod programs;
+pub(crate) mod prometheus;
 pub(crate) mod relay;
 pub(crate) mod repo;
 pub(crate) mod running;
+pub(crate) mod web_server;
 
 use std::path::{Path, PathBuf};
 

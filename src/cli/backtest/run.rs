@@ -1,0 +1,299 @@
+//! One recording, replayed under each spec, and what a reader of the figures should know.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use super::Recordings;
+use super::args::BacktestArgs;
+use crate::backtest::{
+    Column, Demand, INTERVAL_DEFAULT, Replay, Report, Series, Subject, Terms, measure, replay,
+};
+use crate::config::Config;
+use crate::decide::Cap;
+use crate::model::{
+    Autoscale, Bounds, Policy, PolicyChoice, Prices, ProviderName, Region, Service, ServiceId,
+    SignalName, Spec, Strategy, TargetId, TargetKind, format_duration,
+};
+
+/// What all contenders share.
+pub(super) struct Run<'a> {
+    args: &'a BacktestArgs,
+    target: &'a TargetId,
+    recordings: &'a Recordings,
+    config: Option<&'a Config>,
+    load: &'a SignalName,
+    pub(super) demand: Demand,
+    pub(super) terms: Terms,
+}
+
+/// One spec, replayed.
+pub(super) struct Contender<'a> {
+    path: &'a Path,
+    policy: Option<&'a Policy>,
+    policy_name: Option<String>,
+    pub(super) bounds: Bounds,
+    autoscale: Autoscale,
+    price: Option<f64>,
+    cap: Option<f64>,
+    has_other_regions: bool,
+    pub(super) replay: Replay,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        args: &'a BacktestArgs,
+        target: &'a TargetId,
+        recordings: &'a Recordings,
+        config: Option<&'a Config>,
+    ) -> anyhow::Result<Self> {
+        let mut recorded =
+            recordings.iter().filter_map(|(name, series)| Some((name, series.as_ref()?)));
+        let (load, series) = match &args.load {
+            Some(load) => recorded.find(|(name, _)| *name == load).with_context(|| {
+                format!("the load `{load}` has no recording; add --signal {load}=FILE")
+            })?,
+            None => match (recorded.next(), recorded.next()) {
+                (Some(only), None) => only,
+                (None, _) => bail!("no signal is recorded; add --signal NAME=FILE for the load"),
+                _ => bail!("there are several signals; say with --load which of them is the load"),
+            },
+        };
+        if let Some(row) = series.negative() {
+            bail!("the load `{load}` is {} at {}; a load cannot be negative", row.value, row.at);
+        }
+        let terms = Terms {
+            interval: args
+                .interval
+                .or(config.map(|config| config.interval))
+                .unwrap_or(INTERVAL_DEFAULT),
+            startup: args.startup,
+            delay: args.signal_delay,
+            window: args.signal_window,
+            capacity: args.capacity,
+            skip: args.skip,
+        };
+        let demand = Demand::of(series);
+        let length = demand.end().since(demand.begin());
+        if terms.skipped(length) >= length {
+            bail!(
+                "--skip {} leaves nothing of a recording of {}",
+                format_duration(terms.skipped(length)),
+                format_duration(length)
+            );
+        }
+        Ok(Self { args, target, recordings, config, load, demand, terms })
+    }
+
+    /// Replays the policy of one spec.
+    pub(super) fn contender(
+        &self,
+        path: &'a Path,
+        spec: &'a Spec,
+    ) -> anyhow::Result<Contender<'a>> {
+        let service = service(spec, self.args, path)?;
+        let region = &self.target.region;
+        let scale = service.scale.regions.get(region).with_context(|| {
+            let known: Vec<&str> = service.scale.regions.keys().map(Region::as_str).collect();
+            format!(
+                "service `{}` has no region `{region}` in `{}`; it has {}",
+                service.id,
+                path.display(),
+                listed(&known)
+            )
+        })?;
+        let policy = spec.policy_of(service);
+        let mut signals = Vec::new();
+        for signal in policy.iter().flat_map(|policy| &policy.signals) {
+            let series = self.recordings.get(&signal.name).with_context(|| {
+                format!(
+                    "the policy in `{}` uses the signal `{1}`; add --signal {1}=FILE, or --signal {1}=none to \
+                     replay it without",
+                    path.display(),
+                    signal.name
+                )
+            })?;
+            signals.push(series.as_ref());
+        }
+        let price = self.price(service);
+        let cap = service.scale.max_hourly_cost;
+        let subject = Subject {
+            target: self.target,
+            bounds: scale.bounds,
+            policy,
+            cooldown: scale.cooldown.or(service.scale.cooldown).unwrap_or(Duration::ZERO),
+            cap: cap.zip(price).map(|(cap, price)| Cap { cap, price }),
+        };
+        let (from, to) = (self.demand.begin(), self.demand.end());
+        let replay = replay(&subject, &signals, &self.terms, from, to);
+        let policy_name = match &service.scale.policy {
+            Some(PolicyChoice::Named(name)) => Some(name.to_string()),
+            Some(PolicyChoice::Inline(_)) | None => None,
+        };
+        Ok(Contender {
+            path,
+            policy,
+            policy_name,
+            bounds: scale.bounds,
+            autoscale: service.scale.autoscale,
+            price,
+            cap,
+            has_other_regions: service.scale.regions.len() > 1,
+            replay,
+        })
+    }
+
+    fn price(&self, service: &Service) -> Option<f64> {
+        let Some(config) = self.config else { return self.args.price };
+        let default = match service.scale.strategy {
+            Strategy::Infra => &config.defaults.infra,
+            Strategy::Local => &config.defaults.local,
+        };
+        let provider: Option<&ProviderName> = service.provider.as_ref().or(default.as_ref());
+        provider.map_or(config.prices.default, |provider| Prices::of(&config.prices, provider))
+    }
+
+    pub(super) fn report(&self, contenders: &[Contender<'_>]) -> anyhow::Result<Report> {
+        let names: &[&'static str] =
+            if contenders.len() > 1 { &["old", "new"] } else { &["policy"] };
+        let columns = contenders
+            .iter()
+            .zip(names)
+            .map(|(contender, name)| Column {
+                name,
+                spec: contender.path.display().to_string(),
+                policy: contender.policy_name.clone(),
+                bounds: contender.bounds,
+                figures: measure(&contender.replay, &self.demand, contender.bounds, &self.terms),
+                price: contender.price,
+            })
+            .collect();
+        let (from, to) = (self.demand.begin(), self.demand.end());
+        let currency = self.config.map(|config| config.prices.currency.clone());
+        Ok(Report {
+            target: self.target.clone(),
+            load: self.load.to_string(),
+            from,
+            to,
+            skipped: self.terms.skipped(to.since(from)),
+            terms: self.terms,
+            currency: currency.unwrap_or_default(),
+            columns,
+            notes: self.notes(contenders),
+        })
+    }
+
+    /// What a reader of the figures should know.
+    fn notes(&self, contenders: &[Contender<'_>]) -> Vec<String> {
+        let mut notes = Vec::new();
+        for contender in contenders {
+            let spec = contender.path.display();
+            match (contender.policy, contender.autoscale) {
+                (None, _) => notes.push(format!(
+                    "`{spec}` has no policy for this service, so its count rests at {}",
+                    contender.bounds.desired
+                )),
+                (Some(_), Autoscale::Metrics) => {}
+                (Some(_), Autoscale::Manual | Autoscale::Disabled) => notes.push(format!(
+                    "the policy in `{spec}` is not in force, because `autoscale` is not `metrics`; it was \
+                     replayed as if it were"
+                )),
+            }
+            for signal in contender.policy.map(|policy| open_loop(policy)).unwrap_or_default() {
+                notes.push(format!(
+                    "`{signal}` in `{spec}` depends on the replicas; it was replayed as recorded, with the \
+                     replicas of then"
+                ));
+            }
+            match (contender.cap, contender.price) {
+                (Some(_), None) => notes.push(format!(
+                    "the cost cap in `{spec}` was left out, because no price is known; give --price or --config"
+                )),
+                (Some(_), Some(_)) if contender.has_other_regions => notes.push(format!(
+                    "the cost cap in `{spec}` was taken for this region alone"
+                )),
+                (Some(_) | None, _) => {}
+            }
+        }
+        for (name, series) in self.recordings {
+            let is_read = |policy: &Policy| policy.signals.iter().any(|known| known.name == *name);
+            if name != self.load && !contenders.iter().filter_map(|c| c.policy).any(is_read) {
+                notes.push(format!("`{name}` was given, and no policy reads it"));
+                continue;
+            }
+            match series {
+                None => notes.push(format!("`{name}` was taken to be absent")),
+                Some(series) if series.gaps().count > 0 => {
+                    notes.push(gaps(name, series, self.load));
+                }
+                Some(_) => {}
+            }
+        }
+        notes
+    }
+}
+
+fn gaps(name: &SignalName, series: &Series, load: &SignalName) -> String {
+    let gaps = series.gaps();
+    let held = if name == load { "; as the load it stays at its last value there" } else { "" };
+    format!(
+        "`{name}` has {} {}, the longest of {}, where its rows are usually {} apart{held}",
+        gaps.count,
+        if gaps.count == 1 { "gap" } else { "gaps" },
+        format_duration(gaps.longest),
+        format_duration(series.step())
+    )
+}
+
+/// The signals of a policy that its proportional rules take for a mean over the replicas.
+fn open_loop(policy: &Policy) -> Vec<&SignalName> {
+    let mut names: Vec<&SignalName> = policy
+        .targets
+        .iter()
+        .filter(|target| match target.kind {
+            TargetKind::Average | TargetKind::AtMost => true,
+            TargetKind::PerReplica => false,
+        })
+        .filter_map(|target| Some(&policy.signals.get(target.signal)?.name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+pub(super) fn service<'a>(
+    spec: &'a Spec,
+    args: &BacktestArgs,
+    path: &Path,
+) -> anyhow::Result<&'a Service> {
+    spec.services.get(&args.service).with_context(|| {
+        let known: Vec<&str> = spec.services.keys().map(ServiceId::as_str).collect();
+        format!(
+            "the spec `{}` has no service `{}`; it has {}",
+            path.display(),
+            args.service,
+            listed(&known)
+        )
+    })
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+pub(super) fn region(args: &BacktestArgs, service: &Service) -> anyhow::Result<Region> {
+    let known: Vec<&str> = service.scale.regions.keys().map(Region::as_str).collect();
+    match (&args.region, service.scale.regions.keys().next(), known.len()) {
+        (Some(region), ..) => Ok(region.clone()),
+        (None, Some(only), 1) => Ok(only.clone()),
+        (None, ..) => bail!(
+            "service `{}` has several regions; name one with --region: {}",
+            args.service,
+            listed(&known)
+        ),
+    }
+}

@@ -1,0 +1,154 @@
+//! The default rule for a load: how many replicas one total asks for, given what a replica is meant for and
+//! nothing else.
+//!
+//! Everything counts in *loads*: value / level, "replicas at the target". The newest value can only raise the
+//! answer: what is learnt from it counts from the next decision on, so more load never means fewer replicas.
+//!
+//! The principles, and where they come from:
+//!
+//! 1. **A rise has a rest** ([`outlook`]). A mean over a window turns a step into a ramp of one window, so the
+//!    slope beyond noise, times what is left of the window, is the rest of the step; a rise that outlasts the
+//!    window is a trend, and is carried on for as long as data are late and a replica starts. (System
+//!    identification of a moving average; compare Autopilot's and AWS' predictive scaling, which look ahead
+//!    without knowing the window.)
+//! 2. **Headroom is worth its price where it covers** ([`headroom`]). The distance between target and full use
+//!    is headroom already. How much of it a count may use before it steps up follows from the noise of the
+//!    signal, from the size of past rises, and from what was spent. (A dead band in replicas, as Kubernetes'
+//!    tolerance, but one that knows the load's spread.)
+//! 3. **Waiting and changing cost the same in the end** ([`memory`]). A lower count is taken once holding the
+//!    higher one has cost as much as a change: ski rental, which is never worse than twice the best. A level
+//!    that comes back soon, by its mean time of return, is kept. (Kubernetes' stabilization window of five
+//!    minutes is a guess of that time.)
+//! 4. **The target is a promise about cost** ([`account`]). Over a day the rule spends what the target itself
+//!    costs; rich, it buys calm, and poor, it saves headroom and memory. (A leaky bucket.)
+
+mod account;
+mod headroom;
+mod memory;
+mod outlook;
+mod tune;
+
+use account::Account;
+use outlook::Outlook;
+use tune::{DUST, HEAT_RETURN, TICK_MAX_S};
+
+use crate::model::{Count, DemandMemory, DemandWhy as Why, Moment};
+
+/// What a policy states of the rule's parts, each in its plain meaning.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Stated {
+    /// The count stays while the load is within this share of it.
+    pub(super) tolerance: Option<f64>,
+    /// Going down waits for a window that is kept elsewhere.
+    pub(super) has_window: bool,
+}
+
+/// One reading.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Load {
+    /// When it is decided by.
+    pub(super) now: Moment,
+    /// Value / level.
+    pub(super) load: f64,
+    /// The count before.
+    pub(super) have: Count,
+    /// The least and the most that are allowed: only what may be used is learnt from.
+    pub(super) bounds: (Count, Count),
+}
+
+/// The answer, and what it was made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Demand {
+    /// The count it asks for.
+    pub(super) wants: Count,
+    /// The load expected when a replica that is ordered now serves.
+    pub(super) outlook: f64,
+    /// Loads for each replica of the count before above which it steps up.
+    pub(super) upper: f64,
+    /// Why it is that count.
+    pub(super) why: Why,
+}
+
+/// Decides by one reading, and learns from it.
+pub(super) fn demand(memory: &mut DemandMemory, stated: Stated, reading: Load) -> Demand {
+    let Load { now, load, have, .. } = reading;
+    let last = memory.samples.last().copied();
+    let stays = Demand { wants: have, outlook: load, upper: 1.0, why: Why::Near };
+    if !load.is_finite() || last.is_some_and(|last| now <= last.at) {
+        // A clock that was set back: what is remembered is of the future. It is forgotten, and begun anew.
+        if last.is_some_and(|last| now < last.at) {
+            memory.samples.clear();
+        }
+        return stays;
+    }
+    let tick = last.map_or(0.0, |last| seconds(now, last.at).min(TICK_MAX_S));
+    let count = f64::from(have.0);
+    let bend = outlook::typical_bend(&memory.samples);
+    // Stated in full, the rule has its plain meaning: the value as it is.
+    let is_plain = stated.tolerance.is_some() && stated.has_window;
+    let outlook = if is_plain {
+        Outlook { most: load, least: load }
+    } else {
+        outlook::outlook(memory, now, load, bend)
+    };
+    let account = Account::of(memory);
+    let (heat, aim) = match stated.tolerance {
+        Some(tolerance) => (tolerance, 0.0),
+        None => headroom::headroom(memory, &account, count),
+    };
+    let floor = if stated.has_window { 0.0 } else { memory::floor_of_returns(memory, &account) };
+    let kept = whole(floor / (1.0 + HEAT_RETURN));
+
+    let mut wants = count;
+    let mut why = Why::Near;
+    if outlook.most > count * (1.0 + heat + DUST) {
+        wants = whole(outlook.most / (1.0 + aim)).max(count + 1.0).max(kept);
+        why = Why::Load;
+        memory.waste = 0.0;
+    } else if stated.tolerance.is_none_or(|tolerance| load < count * (1.0 - tolerance - DUST)) {
+        // What is on its way up is needed although it is not here yet.
+        let needed = whole(outlook.most / (1.0 + aim)).max(kept);
+        let expected = if outlook.most > load { outlook.most } else { outlook.least };
+        let lower = whole(expected / (1.0 + aim));
+        if stated.has_window {
+            wants = lower.min(count);
+            why = if wants < count { Why::Load } else { Why::Near };
+        } else if memory::is_paid(memory, &account, count, needed, tick) {
+            wants = lower.max(kept).min(count);
+            why = Why::Load;
+        } else if lower < count {
+            why = if kept >= count { Why::Returns } else { Why::Waits };
+        }
+    } else {
+        memory.waste = 0.0;
+    }
+    let wants = super::draft::replicas(wants);
+    learn(memory, reading, wants, tick, bend);
+    Demand { wants, outlook: outlook.most.max(load), upper: 1.0 + heat, why }
+}
+
+/// All that is learnt counts from the next decision on.
+fn learn(memory: &mut DemandMemory, reading: Load, wants: Count, tick: f64, bend: f64) {
+    let Load { now, load, bounds: (min, max), .. } = reading;
+    let used = wants.max(min).min(max);
+    outlook::learn_phase(memory, load, tick, bend);
+    headroom::learn_noise(memory, tick, bend);
+    memory::learn_returns(memory, load, tick);
+    headroom::learn_rises(memory, now, load, tick);
+    account::learn(memory, load, used, (min, max), tick);
+    outlook::remember(memory, now, load);
+}
+
+/// The next whole number of replicas, forgiving rounding dust.
+fn whole(load: f64) -> f64 {
+    (load - DUST).ceil().max(0.0)
+}
+
+fn seconds(later: Moment, earlier: Moment) -> f64 {
+    later.since(earlier).as_secs_f64()
+}
+
+/// What is left of one after `seconds`, if half is left after `half` seconds.
+fn fading(seconds: f64, half: f64) -> f64 {
+    0.5f64.powf(seconds / half)
+}
