@@ -24,6 +24,8 @@ pub(super) struct Draft<'a> {
     pub(super) best: Option<Vote>,
     /// The largest vote of a rule or the expression: no tolerance is about it.
     pub(super) firm: Option<Count>,
+    /// The largest vote of those that do not remember by themselves what was wanted.
+    pub(super) forgetful: Option<Count>,
     /// How many votes there are.
     pub(super) votes: u32,
     /// Whether any signal has a value.
@@ -52,6 +54,8 @@ pub(super) struct Vote {
     pub(super) reason: Reason,
     /// For a proportional rule: its index.
     pub(super) target: Option<usize>,
+    /// Whether it is made with a memory of its own of what was wanted.
+    pub(super) remembers: bool,
     /// The load as a share of what the count before is meant for: 1 is exactly on target.
     pub(super) ratio: Option<f64>,
 }
@@ -70,6 +74,7 @@ impl<'a> Draft<'a> {
             readings: Vec::with_capacity(input.measured.len()),
             best: None,
             firm: None,
+            forgetful: None,
             votes: 0,
             has_value: false,
             forbids_down: None,
@@ -115,6 +120,9 @@ impl<'a> Draft<'a> {
         self.votes += 1;
         if vote.target.is_none() {
             self.firm = self.firm.max(Some(vote.count));
+        }
+        if !vote.remembers {
+            self.forgetful = self.forgetful.max(Some(vote.count));
         }
         if self.best.is_none_or(|best| vote.count > best.count) {
             self.best = Some(vote);

@@ -38,6 +38,7 @@ pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
                 count: wants,
                 reason: Reason::Expression,
                 target: None,
+                remembers: false,
                 ratio: None,
             });
         }

@@ -44,6 +44,7 @@ pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
                     count: fired.wants,
                     reason: Reason::Rule,
                     target: None,
+                    remembers: false,
                     ratio: None,
                 });
             }

@@ -6,16 +6,21 @@ use std::time::Duration;
 
 use super::defaults::{UP_STABILIZATION, WISHES_MAX};
 use super::draft::Draft;
-use crate::model::{Detail, Moment, Policy, Reason, Stage, Wish};
+use crate::model::{Count, Detail, Moment, Policy, Reason, Stage, Wish};
 
 /// Remembers the wish, and lets it through as far as it has lasted.
 pub(super) fn wait(draft: &mut Draft<'_>, policy: &Policy) {
     let (now, wish) = (draft.now(), draft.count);
     let down = draft.down_window();
     let up = policy.behavior.up.stabilization.unwrap_or(UP_STABILIZATION);
-    let this = Wish { at: now, count: wish };
+    // A vote that remembers by itself what was wanted waits no second time.
+    let windowed = match draft.best {
+        Some(best) if best.remembers => draft.forgetful,
+        Some(_) | None => Some(wish),
+    };
+    let this = Wish { at: now, count: windowed.unwrap_or(Count(0)) };
     remember(&mut draft.state.wishes, this, down, |old, new| old <= new);
-    remember(&mut draft.state.low_wishes, this, up, |old, new| old >= new);
+    remember(&mut draft.state.low_wishes, Wish { at: now, count: wish }, up, |old, new| old >= new);
     let most = draft.state.wishes.first().map_or(wish, |wish| wish.count);
     let least = draft.state.low_wishes.first().map_or(wish, |wish| wish.count);
     let current = draft.current;
@@ -25,7 +30,7 @@ pub(super) fn wait(draft: &mut Draft<'_>, policy: &Policy) {
         draft.pass(Stage::Stabilization, current, Some(Reason::Stabilizing), detail);
         return;
     }
-    let allowed = if wish < current { most.min(current) } else { least.max(current) };
+    let allowed = if wish < current { most.min(current).max(wish) } else { least.max(current) };
     if allowed == wish {
         draft.keep(Stage::Stabilization, "what is wanted has lasted long enough");
     } else {

@@ -52,8 +52,10 @@ fn vote_total(
     let behavior = &policy.behavior;
     let stated =
         Stated { tolerance: behavior.tolerance, has_window: behavior.down.stabilization.is_some() };
+    let at = draft.state.signals.get(target.signal).map_or(draft.now(), |signal| signal.at);
     let reading = Load {
         now: draft.now(),
+        at,
         load: value / target.level,
         have,
         bounds: (bounds.min, bounds.max),
@@ -79,7 +81,13 @@ fn vote_total(
         why: demand.why,
     };
     draft.note(Stage::Target, wants, Some(reason), detail);
-    draft.vote(Vote { count: wants, reason, target: Some(index), ratio: None });
+    draft.vote(Vote {
+        count: wants,
+        reason,
+        target: Some(index),
+        remembers: !stated.has_window,
+        ratio: None,
+    });
 }
 
 /// The vote of a rule over a mean.
@@ -99,14 +107,15 @@ fn vote_mean(draft: &mut Draft<'_>, index: usize, target: &Target, name: SignalN
         let count = draft.current;
         draft.note(Stage::Target, count, Some(Reason::Ineffective), detail);
         let reason = Reason::Ineffective;
-        draft.vote(Vote { count, reason, target: Some(index), ratio: None });
+        draft.vote(Vote { count, reason, target: Some(index), remembers: false, ratio: None });
         return;
     }
     let Target { kind, level, .. } = *target;
     let detail = Detail::Target { signal: name, kind, level, value, ready, wants };
     draft.note(Stage::Target, wants, Some(Reason::Target), detail);
     let ratio = ratio(draft, target, value);
-    draft.vote(Vote { count: wants, reason: Reason::Target, target: Some(index), ratio });
+    let reason = Reason::Target;
+    draft.vote(Vote { count: wants, reason, target: Some(index), remembers: false, ratio });
 }
 
 /// The count a rule over a mean asks for, and the ready replicas that were counted with. `None` where the mean is

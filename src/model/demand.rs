@@ -11,8 +11,14 @@ use super::Moment;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct DemandMemory {
+    /// When it was last decided by.
+    pub seen: Option<Moment>,
     /// The newest readings, oldest first.
     pub samples: Vec<LoadSample>,
+    /// What the newest reading was expected to become at most.
+    pub most: f64,
+    /// What it was expected to become at least.
+    pub least: f64,
     /// By level of load: seconds below it, forgotten with time.
     pub below: Vec<f32>,
     /// By level of load: how often it was reached from below, forgotten with time.
@@ -39,7 +45,7 @@ pub struct DemandMemory {
 /// One reading.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LoadSample {
-    /// When it was decided by.
+    /// When it was measured.
     pub at: Moment,
     /// Loads.
     pub load: f64,

@@ -29,7 +29,6 @@ mod outlook;
 mod tune;
 
 use account::Account;
-use outlook::Outlook;
 use tune::{DUST, HEAT_RETURN, TICK_MAX_S};
 
 use crate::model::{Count, DemandMemory, DemandWhy as Why, Moment};
@@ -48,6 +47,8 @@ pub(super) struct Stated {
 pub(super) struct Load {
     /// When it is decided by.
     pub(super) now: Moment,
+    /// When it was measured.
+    pub(super) at: Moment,
     /// Value / level.
     pub(super) load: f64,
     /// The count before.
@@ -71,26 +72,42 @@ pub(super) struct Demand {
 
 /// Decides by one reading, and learns from it.
 pub(super) fn demand(memory: &mut DemandMemory, stated: Stated, reading: Load) -> Demand {
-    let Load { now, load, have, .. } = reading;
-    let last = memory.samples.last().copied();
-    let stays = Demand { wants: have, outlook: load, upper: 1.0, why: Why::Near };
-    if !load.is_finite() || last.is_some_and(|last| now <= last.at) {
+    let Load { now, at, load, have, .. } = reading;
+    if memory.seen.is_some_and(|seen| now < seen) {
         // A clock that was set back: what is remembered is of the future. It is forgotten, and begun anew.
-        if last.is_some_and(|last| now < last.at) {
-            memory.samples.clear();
-        }
-        return stays;
+        memory.samples.clear();
     }
-    let tick = last.map_or(0.0, |last| seconds(now, last.at).min(TICK_MAX_S));
-    let count = f64::from(have.0);
+    let tick = memory.seen.map_or(0.0, |seen| seconds(now, seen).min(TICK_MAX_S));
+    memory.seen = Some(now);
+    if !load.is_finite() {
+        return Demand { wants: have, outlook: 0.0, upper: 1.0, why: Why::Near };
+    }
+    // Decisions may be made more often than the source measures: the same reading again is no news.
+    let is_new = memory.samples.last().is_none_or(|last| at > last.at);
     let bend = outlook::typical_bend(&memory.samples);
+    if is_new {
+        let outlook = outlook::outlook(memory, at, load, bend);
+        (memory.most, memory.least) = (outlook.most, outlook.least);
+    }
     // Stated in full, the rule has its plain meaning: the value as it is.
     let is_plain = stated.tolerance.is_some() && stated.has_window;
-    let outlook = if is_plain {
-        Outlook { most: load, least: load }
-    } else {
-        outlook::outlook(memory, now, load, bend)
-    };
+    let (most, least) = if is_plain { (load, load) } else { (memory.most, memory.least) };
+    let demand = decide(memory, stated, reading, (most, least), tick);
+    let news = is_new.then_some(bend);
+    learn(memory, reading, demand.wants, tick, news);
+    demand
+}
+
+/// The count that the load asks for, between what it is expected to be at most and at least.
+fn decide(
+    memory: &mut DemandMemory,
+    stated: Stated,
+    reading: Load,
+    (most, least): (f64, f64),
+    tick: f64,
+) -> Demand {
+    let Load { load, have, .. } = reading;
+    let count = f64::from(have.0);
     let account = Account::of(memory);
     let (heat, aim) = match stated.tolerance {
         Some(tolerance) => (tolerance, 0.0),
@@ -101,14 +118,14 @@ pub(super) fn demand(memory: &mut DemandMemory, stated: Stated, reading: Load) -
 
     let mut wants = count;
     let mut why = Why::Near;
-    if outlook.most > count * (1.0 + heat + DUST) {
-        wants = whole(outlook.most / (1.0 + aim)).max(count + 1.0).max(kept);
+    if most > count * (1.0 + heat + DUST) {
+        wants = whole(most / (1.0 + aim)).max(count + 1.0).max(kept);
         why = Why::Load;
         memory.waste = 0.0;
     } else if stated.tolerance.is_none_or(|tolerance| load < count * (1.0 - tolerance - DUST)) {
         // What is on its way up is needed although it is not here yet.
-        let needed = whole(outlook.most / (1.0 + aim)).max(kept);
-        let expected = if outlook.most > load { outlook.most } else { outlook.least };
+        let needed = whole(most / (1.0 + aim)).max(kept);
+        let expected = if most > load { most } else { least };
         let lower = whole(expected / (1.0 + aim));
         if stated.has_window {
             wants = lower.min(count);
@@ -122,21 +139,22 @@ pub(super) fn demand(memory: &mut DemandMemory, stated: Stated, reading: Load) -
     } else {
         memory.waste = 0.0;
     }
-    let wants = super::draft::replicas(wants);
-    learn(memory, reading, wants, tick, bend);
-    Demand { wants, outlook: outlook.most.max(load), upper: 1.0 + heat, why }
+    Demand { wants: super::draft::replicas(wants), outlook: most.max(load), upper: 1.0 + heat, why }
 }
 
-/// All that is learnt counts from the next decision on.
-fn learn(memory: &mut DemandMemory, reading: Load, wants: Count, tick: f64, bend: f64) {
-    let Load { now, load, bounds: (min, max), .. } = reading;
+/// All that is learnt counts from the next decision on. `news` is the bend that a new reading stood out against.
+fn learn(memory: &mut DemandMemory, reading: Load, wants: Count, tick: f64, news: Option<f64>) {
+    let Load { at, load, bounds: (min, max), .. } = reading;
     let used = wants.max(min).min(max);
-    outlook::learn_phase(memory, load, tick, bend);
-    headroom::learn_noise(memory, tick, bend);
     memory::learn_returns(memory, load, tick);
-    headroom::learn_rises(memory, now, load, tick);
     account::learn(memory, load, used, (min, max), tick);
-    outlook::remember(memory, now, load);
+    if let Some(bend) = news {
+        let step = memory.samples.last().map_or(0.0, |last| seconds(at, last.at).min(TICK_MAX_S));
+        outlook::learn_phase(memory, load, step, bend);
+        headroom::learn_noise(memory, step, bend);
+        headroom::learn_rises(memory, at, load, step);
+        outlook::remember(memory, at, load);
+    }
 }
 
 /// The next whole number of replicas, forgiving rounding dust.

@@ -30,10 +30,11 @@ pub(super) fn outlook(memory: &DemandMemory, now: Moment, load: f64, bend: f64) 
         // Of the interval in which a rise was first seen it has filled a part only: by the learnt phase.
         let filled = (1.0 - memory.phase.unwrap_or(PHASE_UNKNOWN)).max(0.1);
         let lasted = seconds(now, began);
+        let step = seconds(now, last.at);
         let (per_second, seen) = if began == last.at {
             ((slope - gate) / filled, lasted * filled)
         } else {
-            (slope - gate, lasted - INTERVAL_S * (1.0 - filled))
+            (slope - gate, lasted - step * (1.0 - filled))
         };
         most = load + per_second * (WINDOW_S - seen).clamp(0.0, WINDOW_S);
     }
