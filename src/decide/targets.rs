@@ -56,7 +56,8 @@ fn vote_total(
     let reading = Load {
         now: draft.now(),
         at,
-        load: value / target.level,
+        // No count is larger; and sums of such loads stay numbers that can be written down.
+        load: (value / target.level).min(f64::from(u32::MAX)),
         have,
         bounds: (bounds.min, bounds.max),
     };

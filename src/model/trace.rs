@@ -561,6 +561,8 @@ impl fmt::Display for Detail {
                 write!(f, "{signal} is {}", Short(*value))?;
                 if outlook > value {
                     write!(f, " and on its way to {}", Short(*outlook))?;
+                } else if *why == DemandWhy::Load && f64::from(wants.0) * level < *value {
+                    f.write_str(" and falling")?;
                 }
                 match why {
                     DemandWhy::Load => {
@@ -568,7 +570,9 @@ impl fmt::Display for Detail {
                     }
                     DemandWhy::Near => write!(
                         f,
-                        "; {have} replicas are meant for {} and step up above {}, so {wants}",
+                        "; {} {} meant for {}, and there is a step up above {}, so {wants}",
+                        have.0,
+                        if *have == Count(1) { "replica is" } else { "replicas are" },
                         Short(*level * f64::from(have.0)),
                         Short(*upper)
                     ),
