@@ -1,5 +1,7 @@
 //! The invariants, over random worlds.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use serde_json::json;
@@ -105,11 +107,11 @@ proptest! {
     fn a_restart_through_text_changes_nothing(case in case()) {
         let mut straight = String::new();
         case.run(case.memories(), |step, _| {
-            straight.push_str(&format!("{:?}{}", step.decisions, written(step.after)));
+            write!(straight, "{:?}{}", step.decisions, written(step.after)).unwrap();
         });
         let mut restarted = String::new();
         case.run(case.memories(), |step, states| {
-            restarted.push_str(&format!("{:?}{}", step.decisions, written(step.after)));
+            write!(restarted, "{:?}{}", step.decisions, written(step.after)).unwrap();
             *states = serde_json::from_str(&written(states)).unwrap();
         });
         prop_assert!(straight == restarted, "a restart, or nothing but time, changed a decision");
