@@ -70,6 +70,7 @@ pub fn replay(
     // A tick of no length would be no progress.
     let interval = terms.interval.max(Duration::from_millis(1));
     let mut now = from;
+    let policy = subject.policy.map(|policy| patient(policy, signals));
     let autoscale = if subject.policy.is_some() { Autoscale::Metrics } else { Autoscale::Manual };
     while now < to {
         supply.pass(now);
@@ -90,7 +91,7 @@ pub fn replay(
                 is_rolling_out: false,
                 cooldown: subject.cooldown,
             },
-            policy: subject.policy,
+            policy: policy.as_ref(),
             measured: &measured,
             bursts: &[],
             pauses: &[],
@@ -117,6 +118,18 @@ pub fn replay(
     Replay { from, to, changes, reasons }
 }
 
+/// The policy, with signals that may be as old as their recordings are coarse: a source that measures so seldom has
+/// no newer ones.
+fn patient(policy: &Policy, signals: &[Option<&Series>]) -> Policy {
+    let mut policy = policy.clone();
+    for (signal, series) in policy.signals.iter_mut().zip(signals) {
+        if let Some(series) = series {
+            signal.max_age = Some(signal.max_age().max(series.due()));
+        }
+    }
+    policy
+}
+
 /// What can be seen of a series at an instant that only moves forward.
 struct View<'a> {
     series: &'a Series,
@@ -133,8 +146,7 @@ impl<'a> View<'a> {
         Self { series, delay: terms.delay, window: terms.window, begin: 0, end: 0 }
     }
 
-    /// The mean of the rows in the window, else the newest row. A row is held, so its value is as new as the
-    /// tick; once the next row is missed, the value grows old.
+    /// The mean of the rows in the window, else the newest row, with the time at which that can be seen.
     fn measured(&mut self, now: Moment) -> Measured {
         let seen = now.before(self.delay);
         let horizon = seen.before(self.window);
@@ -149,10 +161,7 @@ impl<'a> View<'a> {
             return Measured::Absent;
         };
         let value = self.series.mean(self.begin, self.end).unwrap_or(newest.value);
-        let visible = newest.at.after(self.delay);
-        let is_due = now.since(visible) <= self.series.due();
-        let at = if is_due { now } else { visible.after(self.series.step()) };
-        Measured::Value { value, at }
+        Measured::Value { value, at: newest.at.after(self.delay) }
     }
 }
 
@@ -274,11 +283,10 @@ mod tests {
     }
 
     #[test]
-    fn a_coarse_row_is_held_until_the_next_is_missed() {
+    fn a_coarse_row_is_held_and_grows_old() {
         let mut seen = view("300,1\n600,2\n900,3\n", 0, 60);
         assert_eq!(seen(600), Some((2.0, 600)));
-        assert_eq!(seen(899), Some((2.0, 899)));
-        assert_eq!(seen(1500), Some((3.0, 1500)));
-        assert_eq!(seen(1501), Some((3.0, 1200)));
+        assert_eq!(seen(899), Some((2.0, 600)));
+        assert_eq!(seen(1501), Some((3.0, 900)));
     }
 }

@@ -91,10 +91,16 @@ pub(super) fn text(status: &StatusFile) -> String {
             harmless(&target.owner),
             target.since
         );
+        let refused = target
+            .refused
+            .iter()
+            .map(|held| format!("in the way, {}: {}", held.reason, held.sentence));
         let notes = target
             .held
             .iter()
             .map(|held| format!("held, {}: {}", held.reason, held.sentence))
+            .chain(refused)
+            .chain(target.floors.iter().cloned())
             .chain(target.pending.iter().map(|pending| format!("pending: {pending}")))
             .chain(target.deviations.iter().cloned())
             .chain(target.last_error.iter().map(|error| format!("last error: {error}")));

@@ -1,7 +1,8 @@
 //! What survives a restart beside git: memories, signals and events on their way to the store, off the hot
 //! path. The store is a cache: without it nothing that matters is lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::Path;
 
 use super::deciding::{Decided, Deciding};
@@ -18,7 +19,15 @@ pub(super) struct Memory {
     store: Store,
     /// Another database than before has none of what was recorded.
     generation: u64,
+    /// Targets whose memory is newer than the stored one.
+    unsaved: BTreeSet<TargetId>,
+    /// The last target whose turn it was.
+    turn: Option<TargetId>,
 }
+
+/// Memories that one cycle stores, besides those whose count changed: writing those of a large fleet at once
+/// would be the heaviest thing a cycle does. The others have their turn in the next cycles.
+const SAVED_MAX: usize = 1_000;
 
 impl Memory {
     /// Opens the store, and reads the memories in it.
@@ -31,7 +40,8 @@ impl Memory {
                 BTreeMap::new()
             }
         };
-        (Self { generation: store.status().generation, store }, stored)
+        let generation = store.status().generation;
+        (Self { generation, store, unsaved: BTreeSet::new(), turn: None }, stored)
     }
 
     /// Reads the memories, for those who only look. Where there is no store, there are none.
@@ -62,18 +72,45 @@ impl Memory {
             });
             batch.samples.extend(signals);
         }
+        let mut due = Vec::new();
         for (target, state) in &deciding.states {
-            if is_new || decided.before.get(target) != Some(state) {
-                // A memory holds numbers and lists only.
-                let text = serde_json::to_string(state).unwrap_or_default();
-                batch.states.push((target.clone(), Some(text)));
+            let before = decided.before.get(target);
+            if before.is_none_or(|before| before.effective != state.effective) {
+                due.push(target.clone());
+            } else if is_new || before != Some(state) {
+                self.unsaved.insert(target.clone());
             }
+        }
+        due.extend(self.turns());
+        for target in due {
+            self.unsaved.remove(&target);
+            let Some(state) = deciding.states.get(&target) else { continue };
+            // A memory holds numbers and lists only.
+            let text = serde_json::to_string(state).unwrap_or_default();
+            batch.states.push((target, Some(text)));
         }
         let gone = decided.before.keys().filter(|target| !deciding.states.contains_key(*target));
         batch.states.extend(gone.map(|target| (target.clone(), None)));
         if !batch.samples.is_empty() || !batch.states.is_empty() {
             self.store.record(now, batch);
         }
+    }
+
+    /// The next targets whose memory waits, in turn.
+    fn turns(&mut self) -> Vec<TargetId> {
+        let (first, second) = match self.turn.clone() {
+            Some(turn) => (
+                (Bound::Excluded(turn.clone()), Bound::Unbounded),
+                Some((Bound::Unbounded, Bound::Included(turn))),
+            ),
+            None => ((Bound::Unbounded, Bound::Unbounded), None),
+        };
+        let first = self.unsaved.range(first);
+        let second = second.map(|second| self.unsaved.range(second));
+        let turns: Vec<TargetId> =
+            first.chain(second.into_iter().flatten()).take(SAVED_MAX).cloned().collect();
+        self.turn = turns.last().cloned();
+        turns
     }
 
     /// Records what happened.

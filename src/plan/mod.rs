@@ -19,8 +19,8 @@ pub use digest::{DIGEST_VERSION, digest};
 
 use crate::model::{
     CommitId, Count, Decision, DriftMode, Held, HeldReason, Observed, Owner, Phase, Plan,
-    PlanTotals, Prices, Replica, Service, ServiceId, Spec, TargetChange, TargetId, TargetPlan,
-    Template, TemplateHash, Warning,
+    PlanTotals, Prices, Reason, Replica, Service, ServiceId, Spec, TargetChange, TargetId,
+    TargetPlan, Template, TemplateHash, Warning,
 };
 use steps::Wanted;
 
@@ -141,13 +141,16 @@ fn spec_target(
         });
         return target;
     };
+    // A policy or a floor asks for it, and nothing was lost that would have to be restored.
+    let is_decided_anew = effective != decision.current
+        && (decision.owner == Owner::Policy || decision.reason != Reason::AtDesired);
     let wanted = Wanted {
         target: &decision.target,
         provider,
         template: input.templates.get(&service.id),
         effective,
         has_fixed_port: service.template.as_ref().is_some_and(has_fixed_port),
-        is_stated: change.is_stated(),
+        is_stated: change.is_stated() || is_decided_anew,
     };
     let (steps, held) = steps::steps(&wanted, found);
     target.steps = steps;

@@ -17,7 +17,7 @@ use crate::model::{
 pub struct Entry {
     /// The `to` of its last history line.
     pub count: Count,
-    /// What was decided last.
+    /// What was decided last; `None` where the world could not be read.
     pub decided: Option<Count>,
     /// When the count last changed.
     pub since: Timestamp,
@@ -182,9 +182,6 @@ impl Book {
         let mut lines = Vec::new();
         for target in &plan.targets {
             let Some(decision) = &target.decision else { continue };
-            if let Some(entry) = self.entries.get_mut(&target.target) {
-                entry.decided = decision.effective.or(entry.decided);
-            }
             let now = decision.refused.map(Reason::code);
             let entry = self.entries.get(&target.target);
             let before = entry.and_then(|entry| entry.refused.clone());
@@ -262,6 +259,7 @@ impl Book {
             lines.extend(self.holds(cause, &target.target, &held));
             let entry = self.entry(cause, target);
             entry.held = held.into_keys().map(str::to_owned).collect();
+            entry.decided = target.decision.as_ref().and_then(|decision| decision.effective);
             if target.provider.is_some() {
                 entry.provider.clone_from(&target.provider);
             }

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::book::{Book, Entry};
 use super::history::autoscale_word;
 use crate::model::{
-    Bounds, CommitId, Owner, OwnerId, Phase, Plan, PlanDigest, ProviderName, Reason, Replica,
-    TargetId, TargetPlan,
+    Bounds, CommitId, Decision, Detail, Owner, OwnerId, Phase, Plan, PlanDigest, ProviderName,
+    Reason, Replica, TargetId, TargetPlan, TraceLine,
 };
 
 /// Version of the file's form.
@@ -160,6 +160,9 @@ pub struct StatusTarget {
     /// What stands in the way of another count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<StatusHeld>,
+    /// What raises the least count for a time: schedules and bursts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub floors: Vec<String>,
     /// What is held, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<StatusHeld>,
@@ -273,6 +276,7 @@ fn status_target(facts: &Facts<'_>, target: &TargetPlan, entry: Option<&Entry>) 
             .map(|action| format!("{} {}: {}", action.kind.word(), action.key, action.why))
             .collect(),
         refused,
+        floors: decision.map(floors).unwrap_or_default(),
         held: target
             .held
             .iter()
@@ -284,6 +288,12 @@ fn status_target(facts: &Facts<'_>, target: &TargetPlan, entry: Option<&Entry>) 
         deviations: target.replicas.iter().filter_map(deviation).collect(),
         last_error: entry.and_then(|entry| entry.last_error.clone()),
     }
+}
+
+/// The floors in force, in words.
+fn floors(decision: &Decision) -> Vec<String> {
+    let is_floor = |line: &&TraceLine| matches!(line.detail, Detail::Floors { .. });
+    decision.trace.iter().filter(is_floor).map(TraceLine::sentence).collect()
 }
 
 /// Why the count is what it is, and what stands in the way of another. Measured values move all the time:
@@ -345,6 +355,7 @@ fn unseen_target(facts: &Facts<'_>, target: &TargetId, entry: &Entry) -> StatusT
         since: entry.since,
         pending: Vec::new(),
         refused: None,
+        floors: Vec::new(),
         held: held.collect(),
         deviations: Vec::new(),
         last_error: entry.last_error.clone(),

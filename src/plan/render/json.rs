@@ -66,6 +66,8 @@ pub struct Target {
     pub reason: Option<String>,
     /// The decision in a sentence.
     pub sentence: Option<String>,
+    /// What stands in the way of another count.
+    pub refused: Option<Refused>,
     /// Steps, one after the other; the actions of one may run at once.
     pub steps: Vec<Vec<Action>>,
     /// What is held.
@@ -75,6 +77,16 @@ pub struct Target {
     /// What the schedules of its policy will do in the next 7 days, where they are new; once for all regions
     /// of a service.
     pub schedules: Vec<Schedule>,
+}
+
+/// Something that stands in the way.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// Stable reason code.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub sentence: String,
 }
 
 /// What a schedule will do.
@@ -221,6 +233,9 @@ fn target(target: &model::TargetPlan, currency: &str) -> Target {
         owner: decision.map(|decision| decision.owner.word().to_owned()),
         reason: decision.map(|decision| decision.reason.code().to_owned()),
         sentence: decision.map(model::Decision::sentence),
+        refused: decision
+            .and_then(model::Decision::refusal)
+            .map(|(reason, sentence)| Refused { reason: reason.code().to_owned(), sentence }),
         steps: target
             .steps
             .iter()

@@ -84,6 +84,9 @@ fn fold(out: &mut String, target: &TargetPlan) {
         }
         out.push_str("```\n");
     }
+    if let Some((reason, sentence)) = target.decision.as_ref().and_then(|d| d.refusal()) {
+        let _ = writeln!(out, "- refused, `{}`: {}", reason.code(), escape(&sentence));
+    }
     for held in &target.held {
         let _ = writeln!(out, "- held, `{}`: {}", held.reason.code(), escape(&held.sentence));
     }

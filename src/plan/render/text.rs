@@ -80,6 +80,10 @@ fn write_target(out: &mut String, target: &TargetPlan, currency: &str, paint: &P
             harmless(&decision.sentence())
         );
     }
+    if let Some((reason, sentence)) = target.decision.as_ref().and_then(|d| d.refusal()) {
+        let what = paint.yellow(&format!("! refused  {}", reason.code()));
+        let _ = writeln!(out, "  {what}  {}", harmless(&sentence));
+    }
     for step in &target.steps {
         write_step(out, step, paint);
     }
