@@ -6,7 +6,6 @@ use crate::model::{Detail, Reason, Stage};
 /// No stage after this one may lift the count over `max` or push it under `min`, except a pause.
 pub(super) fn clamp(draft: &mut Draft<'_>) {
     let bounds = draft.input.facts.bounds;
-    draft.wanted = draft.count;
     // Not `Ord::clamp`: that panics where `min > max`, and deciding must not be able to fail.
     let after = draft.count.max(bounds.min).min(bounds.max);
     let reason = if after < draft.count {

@@ -25,6 +25,7 @@ pub(super) fn lift(draft: &mut Draft<'_>) {
         return;
     }
     let after = draft.count.max(floor);
+    draft.wanted = draft.wanted.max(floor);
     let reason = (after > draft.count || floor >= draft.current).then_some(Reason::Burst);
     let detail = Detail::Floors { floor, names: names.into() };
     draft.pass(Stage::Burst, after, reason, detail);

@@ -1,5 +1,7 @@
 //! The largest vote wins; what has no value forbids going down.
 
+use std::sync::Arc;
+
 use super::draft::Draft;
 use super::rules;
 use crate::model::{Count, Detail, Policy, Reason, Stage};
@@ -12,8 +14,16 @@ pub(super) fn combine(draft: &mut Draft<'_>, policy: &Policy) {
             let votes = draft.votes;
             draft.pass(Stage::Combine, best.count, Some(best.reason), Detail::Largest { votes });
         }
+        None if draft.state.effective.is_some()
+            && let Some(detail) = unknown(draft, policy) =>
+        {
+            // Not known whether anything would vote: that is no vote for `desired`.
+            let (current, reason) = (draft.current, Some(Reason::MissingData));
+            draft.pass(Stage::Combine, current, reason, detail);
+        }
         None if rules::has_way_down(policy) && draft.has_value => {
-            draft.keep(Stage::Combine, "no rule holds, and between its rules the count stays");
+            let detail = Detail::Plain("no rule holds, and between its rules the count stays");
+            draft.pass(Stage::Combine, draft.count, Some(Reason::WithinTolerance), detail);
         }
         None => {
             draft.pass(Stage::Rest, desired, Some(Reason::AtDesired), Detail::NoVote { desired });
@@ -26,8 +36,28 @@ pub(super) fn combine(draft: &mut Draft<'_>, policy: &Policy) {
         let detail = Detail::MissingFloor { signal: signal.name.clone(), floor };
         draft.pass(Stage::Combine, floor, Some(Reason::MissingData), detail);
     }
+    draft.wanted = draft.count;
     if draft.is_down() {
         hold(draft, policy);
+    }
+}
+
+/// Why it is not known what the policy asks for, where nothing votes.
+fn unknown(draft: &Draft<'_>, policy: &Policy) -> Option<Detail> {
+    if let Some(index) = draft.forbids_down {
+        let signal = policy.signals.get(index)?.name.clone();
+        let state = draft.readings.get(index)?.state;
+        let why = why(draft, index);
+        return Some(Detail::Unknown { signal, state, why });
+    }
+    draft.lost.map(Detail::Plain)
+}
+
+/// What is wrong with a signal: its line, the first ones of the trace are those of the signals.
+fn why(draft: &Draft<'_>, index: usize) -> Option<Arc<str>> {
+    match &draft.trace.get(index)?.detail {
+        Detail::Signal { why, .. } => why.clone(),
+        _ => None,
     }
 }
 
@@ -39,10 +69,11 @@ fn hold(draft: &mut Draft<'_>, policy: &Policy) {
     });
     let (wanted, current): (Count, Count) = (draft.count, draft.current);
     if let Some((signal, state)) = told {
-        let detail = Detail::Missing { signal, state, wanted };
+        let why = why(draft, missing.unwrap_or(0));
+        let detail = Detail::Missing { signal, state, why, wanted };
         draft.pass(Stage::Combine, current, Some(Reason::MissingData), detail);
-    } else if draft.is_expression_lost {
-        let detail = Detail::Plain("the expression has no value, so the count does not go down");
+    } else if let Some(sentence) = draft.lost {
+        let detail = Detail::Plain(sentence);
         draft.pass(Stage::Combine, current, Some(Reason::MissingData), detail);
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Draft<'a> {
     pub(super) readings: Vec<Reading>,
     /// The largest vote so far.
     pub(super) best: Option<Vote>,
+    /// The largest vote of a rule or the expression: no tolerance is about it.
+    pub(super) firm: Option<Count>,
     /// The largest vote of those that do not remember by themselves what was wanted.
     pub(super) forgetful: Option<Count>,
     /// How many votes there are.
@@ -30,8 +32,8 @@ pub(super) struct Draft<'a> {
     pub(super) has_value: bool,
     /// The first signal, by index, whose state forbids going down.
     pub(super) forbids_down: Option<usize>,
-    /// Whether the expression failed although its signals have values.
-    pub(super) is_expression_lost: bool,
+    /// What could not be computed although its signals have values, and what follows: a sentence.
+    pub(super) lost: Option<&'static str>,
     /// The largest floor that a missing signal asks for, with that signal's index.
     pub(super) missing_floor: Option<(usize, Count)>,
     pub(super) trace: Vec<TraceLine>,
@@ -71,11 +73,12 @@ impl<'a> Draft<'a> {
             wanted: current,
             readings: Vec::with_capacity(input.measured.len()),
             best: None,
+            firm: None,
             forgetful: None,
             votes: 0,
             has_value: false,
             forbids_down: None,
-            is_expression_lost: false,
+            lost: None,
             missing_floor: None,
             trace: Vec::with_capacity(lines),
         }
@@ -115,6 +118,9 @@ impl<'a> Draft<'a> {
 
     pub(super) fn vote(&mut self, vote: Vote) {
         self.votes += 1;
+        if vote.target.is_none() {
+            self.firm = self.firm.max(Some(vote.count));
+        }
         if !vote.remembers {
             self.forgetful = self.forgetful.max(Some(vote.count));
         }

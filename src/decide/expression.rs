@@ -44,7 +44,7 @@ pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
         }
         Err(error) => {
             // It has values and no result: as little known as a signal without a value.
-            draft.is_expression_lost = true;
+            draft.lost = Some("the expression has no value, so the count does not go down");
             let why = Arc::from(error.to_string());
             draft.note(
                 Stage::Expression,

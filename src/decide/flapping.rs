@@ -15,7 +15,12 @@ pub(super) fn anticipate(draft: &mut Draft<'_>, policy: &Policy) {
     if !draft.is_down() {
         return;
     }
-    let (current, wanted) = (draft.current, draft.count);
+    // Under the minimum it does not go anyway.
+    let (current, wanted) = (draft.current, draft.count.max(draft.input.facts.bounds.min));
+    if wanted >= current {
+        draft.keep(Stage::Flapping, "the minimum leaves no step down");
+        return;
+    }
     let Some(by) = undone_by(draft, policy, wanted) else {
         draft.keep(Stage::Flapping, "nothing would undo the step down");
         return;

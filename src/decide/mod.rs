@@ -13,6 +13,7 @@
 
 mod bounds;
 mod bursts;
+mod clock;
 mod combine;
 mod cooldown;
 mod cost;
@@ -153,7 +154,8 @@ pub fn decide_service(
 ) -> Vec<Decision> {
     let mut drafts: Vec<Draft<'_>> =
         inputs.iter().zip(states).map(|(input, state)| begin(input, state)).collect();
-    let shares = cap.map(|cap| {
+    // What costs nothing has no cap.
+    let shares = cap.filter(|cap| cap.price > 0.0).map(|cap| {
         let asks: Vec<cost::Ask> = drafts.iter().map(ask).collect();
         (cap.cap, cost::share(&asks, cap.price, cap.cap))
     });
@@ -202,9 +204,12 @@ fn ask(draft: &Draft<'_>) -> cost::Ask {
 fn begin<'a>(input: &'a Input<'a>, state: &'a mut TargetState) -> Draft<'a> {
     let mut draft = Draft::new(input, state);
     let is_metrics = input.facts.autoscale == Autoscale::Metrics;
+    clock::set_back(&mut draft);
+    if let Some(policy) = input.policy {
+        settle::adopt(&mut draft, policy);
+    }
     match input.policy.filter(|_| is_metrics) {
         Some(policy) => {
-            settle::adopt(&mut draft, policy);
             signals::judge(&mut draft, policy);
             targets::vote(&mut draft, policy);
             rules::vote(&mut draft, policy);
@@ -216,7 +221,10 @@ fn begin<'a>(input: &'a Input<'a>, state: &'a mut TargetState) -> Draft<'a> {
             flapping::anticipate(&mut draft, policy);
             idle::rest(&mut draft, policy);
         }
-        None => rest::rest(&mut draft),
+        None => {
+            settle::forget_measured(draft.state);
+            rest::rest(&mut draft);
+        }
     }
     if let Some(policy) = input.policy
         && input.facts.autoscale != Autoscale::Disabled
@@ -234,7 +242,9 @@ fn begin<'a>(input: &'a Input<'a>, state: &'a mut TargetState) -> Draft<'a> {
 
 /// The rest of the stages, and the decision.
 fn finish(mut draft: Draft<'_>, share: Option<CostShare>) -> Decision {
-    cost::cap(&mut draft, share);
+    if draft.input.pause().is_none() {
+        cost::cap(&mut draft, share);
+    }
     pause::hold(&mut draft);
     observation::require(&mut draft);
     settle::settle(draft, share)

@@ -31,7 +31,7 @@ pub(super) fn limit(draft: &mut Draft<'_>, policy: &Policy) {
     if allowed == wanted {
         draft.keep(Stage::RateLimit, "the step is within the limits");
     } else {
-        let detail = Detail::Limited { wanted, per };
+        let detail = Detail::Limited { wanted, allowed, per };
         draft.pass(Stage::RateLimit, allowed, Some(Reason::RateLimited), detail);
     }
 }

@@ -9,5 +9,6 @@ pub(super) fn rest(draft: &mut Draft<'_>) {
     let desired = facts.bounds.desired;
     let is_disabled = facts.autoscale == Autoscale::Disabled;
     let detail = Detail::Desired { desired, is_disabled };
+    draft.wanted = desired;
     draft.pass(Stage::Rest, desired, Some(Reason::AtDesired), detail);
 }

@@ -18,16 +18,21 @@ pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
     draft.state.timers.resize(policy.thresholds, None);
     draft.state.rules.resize(policy.rules.len(), None);
     for (index, rule) in policy.rules.iter().enumerate() {
-        let name = rule.name.clone();
+        let (name, now) = (rule.name.clone(), draft.now());
         let holds = evaluate(draft, &rule.when);
         let fired = match holds {
             Holds::Yes(since) => fire(draft, index, rule, since),
             Holds::Not | Holds::NotYet | Holds::Unknown => None,
         };
         if let Some(memory) = draft.state.rules.get_mut(index) {
-            // An unknown moment does not end a rule: it goes on from where it was.
-            if holds != Holds::Unknown {
-                *memory = fired;
+            // An unknown moment does not end a rule: it goes on from where it was. Nor does a short one
+            // without: a level that flickers must not step more often than one that holds.
+            let repeat = repeat(rule);
+            let is_recent = |fired: &FiredRule| now.since(fired.at) < repeat;
+            match holds {
+                Holds::Unknown => {}
+                Holds::Yes(_) => *memory = fired,
+                Holds::Not | Holds::NotYet => *memory = memory.filter(is_recent),
             }
         }
         match (holds, fired) {
@@ -121,7 +126,7 @@ fn fire(draft: &Draft<'_>, index: usize, rule: &Rule, since: Moment) -> Option<F
     let is_up = step.wants > draft.current;
     let has_arrived =
         if is_up { draft.current >= before.wants } else { draft.current <= before.wants };
-    let is_due = now.since(before.at) >= longest_hold(&rule.when).max(RULE_REPEAT);
+    let is_due = now.since(before.at) >= repeat(rule);
     if has_arrived && is_due && draft.input.facts.starting == Count(0) {
         Some(step)
     } else {
@@ -149,6 +154,11 @@ fn moved(from: Count, effect: Effect) -> Count {
             }
         }
     }
+}
+
+/// How long a rule that stepped waits for its next step.
+fn repeat(rule: &Rule) -> Duration {
+    longest_hold(&rule.when).max(RULE_REPEAT)
 }
 
 fn longest_hold(condition: &Condition) -> Duration {

@@ -26,6 +26,7 @@ pub(super) fn lift(draft: &mut Draft<'_>, policy: &Policy) {
         return;
     }
     let after = draft.count.max(floor);
+    draft.wanted = draft.wanted.max(floor);
     let reason = (after > draft.count || floor >= draft.current).then_some(Reason::Schedule);
     let detail = Detail::Floors { floor, names: names.into() };
     draft.pass(Stage::Schedule, after, reason, detail);

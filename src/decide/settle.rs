@@ -4,7 +4,7 @@ use super::defaults::{DOWN_PER, STEPS_MAX, UP_PER};
 use super::draft::Draft;
 use super::relief;
 use crate::model::{
-    CostShare, Count, Decision, Owner, Policy, Reason, Stage, StepTaken, TraceLine,
+    CostShare, Count, Decision, Owner, Policy, Reason, Stage, StepTaken, TargetState, TraceLine,
 };
 
 /// Makes the memory fit the policy: what belongs to another one is forgotten, what the target did is not.
@@ -14,12 +14,17 @@ pub(super) fn adopt(draft: &mut Draft<'_>, policy: &Policy) {
     }
     let state = &mut *draft.state;
     state.policy = policy.fingerprint;
+    state.demands.clear();
+    state.schedules.clear();
+    forget_measured(state);
+}
+
+/// Forgets what was measured and timed: while nobody looks, nothing is known to last.
+pub(super) fn forget_measured(state: &mut TargetState) {
     state.signals.clear();
     state.timers.clear();
     state.rules.clear();
     state.reliefs.clear();
-    state.demands.clear();
-    state.schedules.clear();
     state.idle_since = None;
 }
 
@@ -68,9 +73,13 @@ fn refused(draft: &Draft<'_>) -> Option<usize> {
     // Also where nothing was wanted: without data it is not known what would be. What cannot be seen of the
     // replicas is held by the plan, and told there.
     let unknown = || {
-        let is_unknown = draft.forbids_down.is_some() || draft.is_expression_lost;
+        // From zero nothing can go down, and where nothing runs little can be measured.
+        let is_unknown =
+            (draft.forbids_down.is_some() || draft.lost.is_some()) && draft.current > Count(0);
         lines().find(|(_, line)| {
-            is_unknown && !is_flow(line) && line.reason == Some(Reason::MissingData)
+            is_unknown
+                && line.stage != Stage::Observation
+                && line.reason == Some(Reason::MissingData)
         })
     };
     stood_in_the_way.or_else(unknown).map(|(index, _)| index)
@@ -93,8 +102,12 @@ fn decisive(draft: &Draft<'_>, refused: Option<usize>) -> usize {
     };
     let held = || lines().find(|(_, line)| line.before != line.after && line.reason.is_some());
     let rests = || lines().find(|(_, line)| matches!(line.stage, Stage::Combine | Stage::Rest));
+    let sleeps = || lines().find(|(_, line)| line.reason == Some(Reason::Idle));
+    let asleep = (count == Count(0)).then(sleeps).flatten();
     let found = if is_unseen {
         draft.trace.len().checked_sub(1)
+    } else if asleep.is_some() {
+        asleep.map(|(index, _)| index)
     } else if current != count {
         pushed().map(|(index, _)| index)
     } else {
@@ -106,7 +119,8 @@ fn decisive(draft: &Draft<'_>, refused: Option<usize>) -> usize {
         return found;
     };
     let is_vote = |vote: &&TraceLine| {
-        !is_flow(vote) && vote.reason == line.reason && vote.after == line.after
+        let is_said = vote.reason.is_some() && vote.reason == line.reason;
+        !is_flow(vote) && is_said && vote.after == line.after
     };
     let missing = |vote: &&TraceLine| vote.stage == Stage::Signals;
     draft.trace.iter().position(|vote| is_vote(&vote) && !missing(&vote)).unwrap_or(found)
@@ -140,22 +154,24 @@ fn longest_period(policy: &Policy) -> std::time::Duration {
     behavior.up.per.unwrap_or(UP_PER).max(behavior.down.per.unwrap_or(DOWN_PER))
 }
 
-/// Makes room: two steps become one of the later time, so that neither is counted too little.
+/// Makes room: the two oldest steps of the direction that has most become one of the later time, so that
+/// neither is counted too little.
 fn merge_oldest(steps: &mut Vec<StepTaken>) {
-    if steps.len() < 2 {
-        return;
-    }
-    let oldest = steps.remove(0);
-    if let Some(next) = steps.first_mut() {
-        let is_same_way = (oldest.to > oldest.from) == (next.to > next.from);
-        if is_same_way {
-            let moved = |step: &StepTaken| step.to.0.abs_diff(step.from.0);
-            let both = moved(&oldest).saturating_add(moved(next));
-            *next = if next.to > next.from {
-                StepTaken { from: Count(next.to.0.saturating_sub(both)), ..*next }
-            } else {
-                StepTaken { from: Count(next.to.0.saturating_add(both)), ..*next }
-            };
-        }
-    }
+    let is_up = |step: &StepTaken| step.to > step.from;
+    let ups = steps.iter().filter(|step| is_up(step)).count();
+    let way = ups * 2 >= steps.len();
+    let mut alike = (0..steps.len()).filter(|index| steps.get(*index).map(is_up) == Some(way));
+    let (Some(first), Some(second)) = (alike.next(), alike.next()) else { return };
+    let oldest = steps.remove(first);
+    // The second is one place nearer to the front now.
+    let Some(next) = steps.get_mut(second - 1) else { return };
+    let moved = |step: &StepTaken| step.to.0.abs_diff(step.from.0);
+    let both = moved(&oldest).saturating_add(moved(next));
+    // Only the difference counts.
+    let (none, all) = (Count(0), Count(both));
+    *next = StepTaken {
+        at: next.at,
+        from: if way { none } else { all },
+        to: if way { all } else { none },
+    };
 }

@@ -32,10 +32,11 @@ pub(super) fn wait(draft: &mut Draft<'_>, policy: &Policy) {
     }
     let allowed = if wish < current { most.min(current).max(wish) } else { least.max(current) };
     if allowed == wish {
-        draft.keep(Stage::Stabilization, "the wish has lasted long enough");
+        draft.keep(Stage::Stabilization, "what is wanted has lasted long enough");
     } else {
-        let window = if wish < current { down } else { up };
-        let detail = Detail::Stabilizing { window, allowed };
+        let is_down = wish < current;
+        let window = if is_down { down } else { up };
+        let detail = Detail::Stabilizing { window, allowed, is_down };
         draft.pass(Stage::Stabilization, allowed, Some(Reason::Stabilizing), detail);
     }
 }
@@ -50,7 +51,9 @@ fn remember(
 ) {
     let horizon = new.at.before(window);
     // A clock that was set back leaves wishes of the future: they would never end.
-    wishes.retain(|wish| wish.at >= horizon && wish.at <= new.at);
+    // Without a window only the new one counts, also where two are of the same instant.
+    let is_in = |wish: &Wish| wish.at >= horizon && wish.at <= new.at && !window.is_zero();
+    wishes.retain(is_in);
     while wishes.last().is_some_and(|last| outdone(last.count, new.count)) {
         wishes.pop();
     }

@@ -60,7 +60,8 @@ fn vote_total(
         now: draft.now(),
         at,
         window,
-        load: value / target.level,
+        // No count is larger; and sums of such loads stay numbers that can be written down.
+        load: (value / target.level).min(f64::from(u32::MAX)),
         have,
         bounds: (bounds.min, bounds.max),
     };
@@ -97,6 +98,11 @@ fn vote_total(
 /// The vote of a rule over a mean.
 fn vote_mean(draft: &mut Draft<'_>, index: usize, target: &Target, name: SignalName, value: f64) {
     let Some((wants, ready)) = wants(draft, target, value) else {
+        if draft.current > Count(0) {
+            let sentence =
+                "a mean over no ready replicas says nothing, so the count does not go down";
+            draft.lost = Some(sentence);
+        }
         draft.note(Stage::Target, draft.current, None, Detail::NoTarget { signal: name });
         return;
     };
@@ -123,14 +129,18 @@ fn wants(draft: &Draft<'_>, target: &Target, value: f64) -> Option<(Count, Count
     let (fewest, most) = ready_of_late(draft);
     let over = |ready: Count| replicas(f64::from(ready.0) * value / target.level);
     let (low, high) = (over(fewest), over(most));
-    if most == Count(0) {
+    if draft.input.facts.ready == Count(0) {
         None
     } else if low > draft.current {
         Some((low, fewest))
     } else if high < draft.current {
         Some((high, most))
     } else {
-        Some((draft.current, draft.input.facts.ready))
+        // In between. The one that the count follows from explains it.
+        let ready = draft.input.facts.ready;
+        let explains = [(low, fewest), (high, most)];
+        let explains = explains.into_iter().find(|(count, _)| *count == draft.current);
+        Some((draft.current, explains.map_or(ready, |(_, ready)| ready)))
     }
 }
 

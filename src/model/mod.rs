@@ -7,6 +7,7 @@ mod catalogue;
 mod cron;
 mod decision;
 mod demand;
+mod detail;
 mod diagnostic;
 mod duration;
 mod expression;
@@ -33,6 +34,7 @@ pub use catalogue::{
 };
 pub use decision::{Bounds, CostShare, Decision, DecisionInputs, Owner};
 pub use demand::{DemandMemory, LoadSample};
+pub use detail::{DemandWhy, Detail};
 pub use diagnostic::{Code, Diagnostic, Position, Severity};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use expression::{
@@ -67,4 +69,4 @@ pub use spec::{
 pub use state::{
     FiredRule, RelievedStep, ScheduleEdge, SignalMemory, StepTaken, TargetState, Wish,
 };
-pub use trace::{DemandWhy, Detail, Reason, Stage, TraceLine};
+pub use trace::{Reason, Stage, TraceLine};

@@ -15,6 +15,7 @@
     reason = "a measurement that cannot go on has failed, and is at the edge itself"
 )]
 
+mod decide;
 mod fleet;
 mod measure;
 mod store;
@@ -27,17 +28,17 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidegate::apply::StopSign;
 use tidegate::control::{Controller, Good, Polled, Purpose};
-use tidegate::decide::World;
+use tidegate::decide::{World, decide_all};
 use tidegate::model::{CommitId, Observed};
 use tidegate::plan::render;
 use tidegate::providers::testing::FakeProvider;
-use tidegate::{decide, plan, spec};
+use tidegate::{plan, spec};
 
 use measure::Runs;
 
-/// As in the program that is measured.
+/// As in the program that is measured, and counted.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: measure::Counted = measure::Counted;
 
 /// The sizes, in targets.
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
@@ -45,6 +46,8 @@ const SIZES: [usize; 3] = [100, 1_000, 10_000];
 const DESIRED: usize = 2;
 /// Runs of which the least, the median and the most are reported.
 const RUNS: usize = 15;
+/// Measures deciding alone.
+const DECIDE: &str = "decide";
 /// Where the child finds its folder: present only in a child.
 const CHILD: &str = "--child";
 /// Measures recording instead, at a number of targets and of hours.
@@ -61,6 +64,9 @@ fn main() {
                 .unwrap();
             let report = runtime.block_on(child(targets.parse().unwrap(), folder.as_ref()));
             println!("{report}");
+        }
+        words if words.iter().any(|word| word == DECIDE) => {
+            println!("{}", serde_json::to_string_pretty(&decide::report()).unwrap());
         }
         [word, targets, hours, ..] if word == STORE => {
             let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -181,7 +187,7 @@ async fn change(targets: usize, folder: &Path, world: &FakeProvider) -> Value {
                             pauses: &[],
                             prices: &catalogue.prices,
                         };
-                        decide::decide_all(&world, &mut BTreeMap::new())
+                        decide_all(&world, &mut BTreeMap::new())
                     })
                     .await;
                 let input = Changed { before: &before, observed: &observed, commit: &commit };

@@ -1,5 +1,7 @@
 //! What is measured of a piece of work: processor time, time on the clock, and memory.
 
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -61,4 +63,48 @@ pub(crate) fn memory() -> Value {
 pub(crate) fn forget_peak() {
     // Where the kernel does not allow it the peak is that of the whole run, which is never too low.
     let _ignored = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The allocator of the program, with a count of what this thread asked for.
+#[derive(Debug)]
+pub(crate) struct Counted;
+
+thread_local! {
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has asked for memory.
+pub(crate) fn allocations() -> u64 {
+    ASKED.get()
+}
+
+fn count() {
+    // A thread on its way out has no cell any more.
+    let _gone = ASKED.try_with(|asked| asked.set(asked.get() + 1));
+}
+
+#[expect(
+    unsafe_code,
+    reason = "every call goes on as it came to an allocator that keeps the contract"
+)]
+// SAFETY: nothing but a counter is added, and that asks for no memory.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        unsafe { mimalloc::MiMalloc.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { mimalloc::MiMalloc.dealloc(pointer, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        unsafe { mimalloc::MiMalloc.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        unsafe { mimalloc::MiMalloc.realloc(pointer, layout, size) }
+    }
 }

@@ -122,7 +122,10 @@ impl World {
             ["provider", "fails"] => self.each(|replicas| replicas.is_unread = true),
             ["provider", "answers"] => self.each(|replicas| replicas.is_unread = false),
             ["restart"] => self.restart(),
-            ["forget"] => self.states.fill(TargetState::default()),
+            ["forget"] => {
+                let resumed_at = Some(self.now);
+                self.states.fill(TargetState { resumed_at, ..TargetState::default() });
+            }
             ["edit", from, "to", to @ ..] => self.edit(from, &to.join(" ")),
             ["burst", count, "for", time] => self.burst(count, time, None)?,
             ["burst", count, "for", time, "in", region] => {
