@@ -20,9 +20,9 @@ pub struct DemandMemory {
     /// What it was expected to become at least.
     pub least: f64,
     /// By level of load: seconds below it, forgotten with time.
-    pub below: Vec<f32>,
+    pub below: Vec<f64>,
     /// By level of load: how often it was reached from below, forgotten with time.
-    pub reached: Vec<f32>,
+    pub reached: Vec<f64>,
     /// Replica-seconds held above the need since it was last needed.
     pub waste: f64,
     /// Replica-seconds that were used, forgotten with time.

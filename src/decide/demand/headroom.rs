@@ -32,7 +32,8 @@ pub(super) fn headroom(memory: &DemandMemory, account: &Account, count: f64) -> 
 pub(super) fn learn_noise(memory: &mut DemandMemory, tick: f64, bend: f64) {
     let Some(last) = memory.samples.last() else { return };
     if last.load > 0.0 && tick > 0.0 {
-        let share = bend * INTERVAL_S / last.load;
+        // Of a load next to nothing any bend is all of it.
+        let share = (bend * INTERVAL_S / last.load).min(1.0);
         let keep = fading(tick, NOISE_HALF_S);
         let noise = memory.noise.map_or(share, |noise| noise * keep + share * (1.0 - keep));
         memory.noise = Some(noise);

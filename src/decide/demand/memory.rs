@@ -13,9 +13,8 @@ use crate::model::DemandMemory;
 pub(super) fn floor_of_returns(memory: &DemandMemory, account: &Account) -> f64 {
     let away = account.between(RETURN_POOR_S, RETURN_RICH_S) * (1.0 - account.broke);
     let levels = memory.reached.iter().zip(&memory.below).enumerate().rev();
-    let mut returning = levels.filter(|(_, (reached, below))| {
-        **reached >= PROOF && f64::from(**reached) * away >= f64::from(**below)
-    });
+    let mut returning =
+        levels.filter(|(_, (reached, below))| **reached >= PROOF && **reached * away >= **below);
     returning.next().map_or(0.0, |(level, _)| top_of(level))
 }
 
@@ -39,22 +38,29 @@ pub(super) fn is_paid(
 
 /// Learns how long the load is below each level, and how often it reaches it.
 pub(super) fn learn_returns(memory: &mut DemandMemory, load: f64, tick: f64) {
-    #[expect(clippy::cast_possible_truncation, reason = "half-lives need no more digits")]
-    let (keep, tick) = (fading(tick, RETURN_HALF_S) as f32, tick as f32);
+    let keep = fading(tick, RETURN_HALF_S);
     let before = memory.samples.last().map_or(load, |last| last.load);
     let (from, to) = (level_of(before), level_of(load));
     memory.below.resize(LEVELS, 0.0);
     memory.reached.resize(LEVELS, 0.0);
     for (level, (below, reached)) in memory.below.iter_mut().zip(&mut memory.reached).enumerate() {
-        *below *= keep;
-        *reached *= keep;
-        if level > to {
-            *below += tick;
-        } else if level > from {
-            *reached += 1.0;
-        }
+        let (waited, came) = match level {
+            level if level > to => (tick, 0.0),
+            level if level > from => (0.0, 1.0),
+            _ => (0.0, 0.0),
+        };
+        *below = short(*below * keep + waited);
+        *reached = short(*reached * keep + came);
     }
 }
+
+/// Without the digits that would only make a recorded memory longer.
+fn short(value: f64) -> f64 {
+    (value * DIGITS).round() / DIGITS
+}
+
+/// A millionth: of a second, or of a return.
+const DIGITS: f64 = 1e6;
 
 /// The level that a load is at: the lowest whose top is not below it.
 fn level_of(load: f64) -> usize {

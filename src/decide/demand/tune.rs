@@ -87,4 +87,4 @@ pub(super) const LEVEL_FIRST: f64 = 0.5;
 /// From level to level.
 pub(super) const LEVEL_RATIO: f64 = 1.15;
 /// Remembered returns that make a level believed.
-pub(super) const PROOF: f32 = 1.0;
+pub(super) const PROOF: f64 = 1.0;
