@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn asks_a_source_what_its_signals_ask() {
         let one = spec(
-            "    signals: {a: {source: prom, query: x}, b: {source: provider, metric: cpu}}\n    targets: [{signal: a, perReplica: 1}]\n",
+            "    signals: {a: {source: prom, query: x}, b: {source: provider, metric: cpuPercent}}\n    targets: [{signal: a, perReplica: 1}]\n",
         );
         let other = spec(
             "    signals: {a: {source: prom, query: y}}\n    targets: [{signal: a, perReplica: 1}]\n",
