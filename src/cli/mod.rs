@@ -208,7 +208,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(args) => history::history(args),
         Command::Explain(args) => context::block_on(explain::explain(args)),
         Command::Replay(args) => replay::replay(args),
-        Command::Backtest(args) => backtest::backtest(&args),
+        Command::Backtest(args) => context::block_on(backtest::backtest(args)),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => context::block_on(doctor::doctor(args)),
         Command::Init(args) => init::init(&args),
