@@ -110,9 +110,14 @@ impl<'a> Run<'a> {
         let mut signals = Vec::new();
         for signal in policy.iter().flat_map(|policy| &policy.signals) {
             let series = self.recordings.get(&signal.name).with_context(|| {
+                let recorded = if self.args.last.is_some() && !self.args.recorded {
+                    ", --recorded to read what the controller recorded of it"
+                } else {
+                    ""
+                };
                 format!(
-                    "the policy in `{}` uses the signal `{1}`; add --signal {1}=FILE, or --signal {1}=none to \
-                     replay it without",
+                    "the policy in `{}` uses the signal `{1}`; add --signal {1}=FILE{recorded}, or --signal \
+                     {1}=none to replay it without",
                     path.display(),
                     signal.name
                 )

@@ -54,7 +54,7 @@ impl Watch {
 }
 
 fn spinner(what: String) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
+    let bar = ProgressBar::new_spinner().with_elapsed(SHOWN_AFTER);
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
         bar.set_style(style);
     }

@@ -366,7 +366,7 @@ async fn what_the_controller_recorded_comes_to_the_same_as_a_file_of_it() {
 #[test]
 fn a_past_that_cannot_be_had_is_said_with_what_would_be_right() {
     let server = Prometheus::start_with_past(
-        "# TYPE requests gauge\nrequests{a=\"1\"} 1 1700006460\nrequests{a=\"2\"} 1 1700006460\n# EOF\n",
+        "# TYPE requests gauge\nrequests{a=\"1\"} 1 1700006460\nrequests{a=\"2\"} 1 1700006460\nrequests{a=\"1\"} 1 1700006520\n# EOF\n",
     );
     let desk = Desk::new();
     desk.configure(&server.url());
@@ -378,6 +378,12 @@ fn a_past_that_cannot_be_had_is_said_with_what_would_be_right() {
     let config = ["--config", "tidegate.yaml"];
     let last = ["--last", "1h", "--until", "2023-11-15T00:30:00Z"];
     let from = |source: &'static str, spec: &'static str| ["--prometheus", source, "--spec", spec];
+    let both = PROPORTIONAL.replace(
+        "query: rate, maxAge: 2m}",
+        "query: sum(requests), maxAge: 2m}, cpu: {source: provider, metric: cpuPercent}",
+    );
+    let both = both.replace("}]", "}, {signal: cpu, average: 60}]");
+    desk.write("both.yaml", &spec(20, METRICS, &both));
     let recorded = ["--recorded", "--spec", "new.yaml"];
     let cases: &[(&str, Vec<&str>)] = &[
         ("no_source", [&from("nowhere", "new.yaml"), &config[..], &last].concat()),
@@ -392,6 +398,15 @@ fn a_past_that_cannot_be_had_is_said_with_what_would_be_right() {
                 .concat(),
         ),
         ("two_sources", [&recorded[..], &config, &last, &["--compare", "fixed.yaml"]].concat()),
+        (
+            "another_source",
+            [
+                &from("prom", "both.yaml"),
+                &config[..],
+                &["--last", "4m", "--until", "2023-11-15T00:04:00Z"],
+            ]
+            .concat(),
+        ),
         ("no_store", [&recorded[..], &config, &last].concat()),
         ("no_steps", [&recorded[..], &config, &["--last", "20s"]].concat()),
         ("no_config", [&from("prom", "new.yaml"), &last[..]].concat()),
