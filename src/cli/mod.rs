@@ -103,6 +103,9 @@ enum Command {
     /// measured over the step that ends at the stamp. A value is held until the next row is missed. Signals
     /// are replayed as they were recorded (open loop): one that depends on the replicas, as a mean processor
     /// load does, shows the replicas of then; a load of requests does not, so its replay is exact.
+    ///
+    /// In place of files, --prometheus asks a metric source for the past, and --recorded reads what the
+    /// controller recorded; a file given for a signal comes first.
     Backtest(Box<backtest::BacktestArgs>),
     /// Print a JSON Schema, for editors and other tools.
     Schema(schema::SchemaArgs),
@@ -208,7 +211,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(args) => history::history(args),
         Command::Explain(args) => context::block_on(explain::explain(args)),
         Command::Replay(args) => replay::replay(args),
-        Command::Backtest(args) => backtest::backtest(&args),
+        Command::Backtest(args) => context::block_on(backtest::backtest(args)),
         Command::Schema(args) => schema::schema(&args),
         Command::Doctor(args) => context::block_on(doctor::doctor(args)),
         Command::Init(args) => init::init(&args),

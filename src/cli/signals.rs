@@ -3,7 +3,7 @@
 use crate::apply::StopSign;
 
 /// Exit code of a process ended by Ctrl-C, as shells report it.
-const INTERRUPTED: i32 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 /// Exit code of a process ended by SIGTERM, as shells report it.
 const TERMINATED: i32 = 143;
 
@@ -23,7 +23,7 @@ pub(super) fn stop_on_signals() -> anyhow::Result<StopSign> {
         // Who asks twice means it. Replicas and history survive that, as any kill.
         let code = tokio::select! {
             _ = terminate.recv() => TERMINATED,
-            _ = interrupt.recv() => INTERRUPTED,
+            _ = interrupt.recv() => i32::from(INTERRUPTED),
         };
         #[expect(clippy::exit, reason = "it was asked for twice")]
         std::process::exit(code);

@@ -57,7 +57,7 @@ fn catalogue() -> Catalogue {
 
 #[test]
 fn every_example_is_valid() {
-    for name in ["quickstart", "docker", "shop", "legacy"] {
+    for name in ["quickstart", "docker", "shop", "legacy", "policies"] {
         let sources = only(&examples().join(name).join("controller/spec.yaml"));
         let loaded = spec::load(&sources, None);
         let text = spec::render::text(&loaded.diagnostics, &sources, false);

@@ -261,6 +261,12 @@ fn the_readme_names_the_two_commands_and_what_exists() {
     let shown: Vec<&str> =
         spec.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     assert!(readme.contains(&shown.join("\n")), "README.md does not show the quickstart's spec");
+    let policies =
+        fs::read_to_string(root().join("examples/policies/controller/spec.yaml")).unwrap();
+    let policy = policies
+        .split("\n\n")
+        .find_map(|part| part.find("  - name: requests\n").map(|at| &part[at..]));
+    assert!(readme.contains(policy.unwrap()), "README.md does not show the smallest policy");
     let links = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
         assert!(root().join(link).exists(), "README.md links to {link}, which does not exist");

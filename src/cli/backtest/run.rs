@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::Recordings;
 use super::args::BacktestArgs;
+use super::recordings::{Gathered, Recordings};
 use crate::backtest::{
     Column, Demand, INTERVAL_DEFAULT, Replay, Report, Series, Subject, Terms, measure, replay,
 };
@@ -22,6 +22,8 @@ pub(super) struct Run<'a> {
     args: &'a BacktestArgs,
     target: &'a TargetId,
     recordings: &'a Recordings,
+    /// What is known of them already.
+    notes: &'a [String],
     config: Option<&'a Config>,
     load: &'a SignalName,
     pub(super) demand: Demand,
@@ -45,9 +47,10 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         args: &'a BacktestArgs,
         target: &'a TargetId,
-        recordings: &'a Recordings,
+        gathered: &'a Gathered,
         config: Option<&'a Config>,
     ) -> anyhow::Result<Self> {
+        let Gathered { recordings, notes } = gathered;
         let mut recorded =
             recordings.iter().filter_map(|(name, series)| Some((name, series.as_ref()?)));
         let (load, series) = match &args.load {
@@ -69,8 +72,8 @@ impl<'a> Run<'a> {
                 .or(config.map(|config| config.interval))
                 .unwrap_or(INTERVAL_DEFAULT),
             startup: args.startup,
-            delay: args.signal_delay,
-            window: args.signal_window,
+            delay: args.delay(),
+            window: args.window(),
             capacity: args.capacity,
             skip: args.skip,
         };
@@ -83,7 +86,7 @@ impl<'a> Run<'a> {
                 format_duration(length)
             );
         }
-        Ok(Self { args, target, recordings, config, load, demand, terms })
+        Ok(Self { args, target, recordings, notes, config, load, demand, terms })
     }
 
     /// Replays the policy of one spec.
@@ -107,9 +110,14 @@ impl<'a> Run<'a> {
         let mut signals = Vec::new();
         for signal in policy.iter().flat_map(|policy| &policy.signals) {
             let series = self.recordings.get(&signal.name).with_context(|| {
+                let recorded = if self.args.last.is_some() && !self.args.recorded {
+                    ", --recorded to read what the controller recorded of it"
+                } else {
+                    ""
+                };
                 format!(
-                    "the policy in `{}` uses the signal `{1}`; add --signal {1}=FILE, or --signal {1}=none to \
-                     replay it without",
+                    "the policy in `{}` uses the signal `{1}`; add --signal {1}=FILE{recorded}, or --signal \
+                     {1}=none to replay it without",
                     path.display(),
                     signal.name
                 )
@@ -230,6 +238,7 @@ impl<'a> Run<'a> {
                 Some(_) => {}
             }
         }
+        notes.extend_from_slice(self.notes);
         notes
     }
 }

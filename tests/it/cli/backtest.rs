@@ -3,10 +3,16 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tidegate::model::{Moment, Region, ServiceId, SignalName, TargetId};
+use tidegate::store::{Batch, Reading, Retention, Sample, Store};
 
 use super::{said, snapshot};
 use crate::support::controller::{Ran, run, tidegate};
+use crate::support::prometheus::Prometheus;
+use crate::support::web_server::{Reply, WebServer};
 
 /// A day that begins and ends calm: a row a minute, stamped with the minute's end.
 fn day() -> String {
@@ -244,6 +250,203 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
         writeln!(all, "# {name}\n{}", said(&ran).trim_end()).unwrap();
     }
     snapshot("backtest_errors", desk.path(), &all);
+}
+
+/// The rows of [`day`], as the minute's end in seconds and the rate.
+fn minutes() -> Vec<(i64, f64)> {
+    let row = |line: &str| {
+        let (at, value) = line.split_once(',')?;
+        Some((at.parse().ok()?, value.parse().ok()?))
+    };
+    day().lines().filter_map(row).collect()
+}
+
+/// The end of the day.
+const END: &str = "2023-11-16T00:00:00Z";
+/// An end in the middle of a step is moved to its beginning: the question is the same a moment later.
+const END_AND_A_BIT: &str = "2023-11-16T00:00:07Z";
+
+impl Desk {
+    /// Writes a configuration with this address of a Prometheus.
+    fn configure(&self, url: &str) {
+        let config = format!(
+            "repository: {{url: spec.git}}
+providers: {{host: {{type: process, dir: host}}}}
+defaults: {{infra: host}}
+metrics:
+  prom: {{type: prometheus, url: '{url}'}}
+  other: {{type: fixed, values: {{rate: 3}}}}
+stateDir: state
+"
+        );
+        self.write("tidegate.yaml", &config);
+    }
+
+    /// What a file of the same values comes to, where the signal is seen as from a source.
+    fn as_from_a_source(&self, args: &[&str]) -> serde_json::Value {
+        let terms = ["--signal-delay", "15s", "--signal-window", "0s", "-o", "json"];
+        let config = ["--config", "tidegate.yaml"];
+        let ran = self.on_the_day(&[&config[..], &terms, args].concat()).code(0);
+        serde_json::from_str(&ran.stdout).unwrap()
+    }
+}
+
+#[test]
+fn what_prometheus_remembers_comes_to_the_same_as_a_file_of_it() {
+    let samples: String =
+        minutes().iter().map(|(at, rate)| format!("requests {rate} {at}\n")).collect();
+    let server = Prometheus::start_with_past(&format!("# TYPE requests gauge\n{samples}# EOF\n"));
+    let desk = Desk::new();
+    desk.configure(&server.url());
+    let policy = PROPORTIONAL.replace("query: rate", "query: sum(requests)");
+    desk.write("asks.yaml", &spec(20, METRICS, &policy));
+    let last =
+        ["--last", "1d", "--until", END_AND_A_BIT, "--step", "60s", "--config", "tidegate.yaml"];
+    let ask = |args: &[&str]| {
+        let args = [&["--prometheus", "prom", "--spec", "asks.yaml"], &last[..], args].concat();
+        desk.backtest(&args)
+    };
+    let asked: serde_json::Value =
+        serde_json::from_str(&ask(&["-o", "json"]).code(0).stdout).unwrap();
+    let read = desk.as_from_a_source(&["--spec", "asks.yaml"]);
+    assert_eq!(asked, read);
+    assert!(read["results"][0]["changesPerHour"].as_f64().unwrap() > 0.5, "{read:#}");
+    let shown = ask(&[]).code(0).stdout;
+    insta::assert_snapshot!(
+        shown.lines().next().unwrap(),
+        @"Backtest of web/iad: 1d from 2023-11-15T00:00:00Z to 2023-11-16T00:00:00Z, the first 1h left out of the figures; one replica serves 50 of rps a second and starts in 30s; decided every 15s by the newest value, 15s late."
+    );
+
+    // A file takes the place of the answer; the server is then not asked at all.
+    drop(server);
+    let given: serde_json::Value =
+        serde_json::from_str(&ask(&["--signal", "rps=day.csv", "-o", "json"]).code(0).stdout)
+            .unwrap();
+    assert_eq!(given, read);
+}
+
+#[tokio::test]
+async fn what_the_controller_recorded_comes_to_the_same_as_a_file_of_it() {
+    let desk = Desk::new();
+    desk.configure("http://127.0.0.1:9");
+    let target = TargetId {
+        service: ServiceId::try_from("web").unwrap(),
+        region: Region::try_from("iad").unwrap(),
+    };
+    fs::create_dir(desk.path().join("state")).unwrap();
+    let store = Store::open(&desk.path().join("state/state.db"), Retention::default()).await;
+    for (at, rate) in minutes() {
+        let sample = Sample {
+            target: target.clone(),
+            signal: SignalName::try_from("rps").unwrap(),
+            at: Moment(at * 1000),
+            reading: Reading::Value(rate),
+        };
+        store.record(Moment(at * 1000), Batch { samples: vec![sample], ..Batch::default() });
+    }
+    store.flush().await.unwrap();
+    let recorded = |args: &[&str]| {
+        let always = ["--recorded", "--spec", "new.yaml", "--config", "tidegate.yaml"];
+        let ran = desk.backtest(&[&always[..], args, &["-o", "json"]].concat()).code(0);
+        serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap()
+    };
+    // What is recorded reaches up to the end, which is not in it.
+    let read = desk.as_from_a_source(&["--spec", "new.yaml"]);
+    assert_eq!(recorded(&["--last", "1d", "--until", "2023-11-16T00:00:15Z"]), read);
+    // Of a longer time, the part that is there is replayed, and the rest is spoken of.
+    let longer = recorded(&["--last", "2d", "--until", END]);
+    let notes = longer["notes"].to_string();
+    assert!(
+        notes.contains("`rps` has no value before 2023-11-15T00:01:00Z, 1d1m after"),
+        "{notes}"
+    );
+    assert_ne!(longer["results"], serde_json::json!([]));
+}
+
+#[test]
+fn a_past_that_cannot_be_had_is_said_with_what_would_be_right() {
+    let server = Prometheus::start_with_past(
+        "# TYPE requests gauge\nrequests{a=\"1\"} 1 1700006460\nrequests{a=\"2\"} 1 1700006460\nrequests{a=\"1\"} 1 1700006520\n# EOF\n",
+    );
+    let desk = Desk::new();
+    desk.configure(&server.url());
+    let asking = |query: &str| spec(20, METRICS, &PROPORTIONAL.replace("query: rate", query));
+    desk.write("none.yaml", &asking("query: sum(nothing)"));
+    desk.write("bad.yaml", &asking("query: 'sum(requests'"));
+    desk.write("several.yaml", &asking("query: requests"));
+    desk.write("fixed.yaml", &asking("metric: rate").replace("source: prom", "source: other"));
+    let config = ["--config", "tidegate.yaml"];
+    let last = ["--last", "1h", "--until", "2023-11-15T00:30:00Z"];
+    let from = |source: &'static str, spec: &'static str| ["--prometheus", source, "--spec", spec];
+    let both = PROPORTIONAL.replace(
+        "query: rate, maxAge: 2m}",
+        "query: sum(requests), maxAge: 2m}, cpu: {source: provider, metric: cpuPercent}",
+    );
+    let both = both.replace("}]", "}, {signal: cpu, average: 60}]");
+    desk.write("both.yaml", &spec(20, METRICS, &both));
+    let recorded = ["--recorded", "--spec", "new.yaml"];
+    let cases: &[(&str, Vec<&str>)] = &[
+        ("no_source", [&from("nowhere", "new.yaml"), &config[..], &last].concat()),
+        ("not_read", [&from("other", "new.yaml"), &config[..], &last].concat()),
+        ("no_past", [&from("other", "fixed.yaml"), &config[..], &last].concat()),
+        ("no_value", [&from("prom", "none.yaml"), &config[..], &last].concat()),
+        ("bad_query", [&from("prom", "bad.yaml"), &config[..], &last].concat()),
+        ("several", [&from("prom", "several.yaml"), &config[..], &last].concat()),
+        (
+            "two_meanings",
+            [&from("prom", "none.yaml"), &config[..], &last, &["--compare", "several.yaml"]]
+                .concat(),
+        ),
+        ("two_sources", [&recorded[..], &config, &last, &["--compare", "fixed.yaml"]].concat()),
+        (
+            "another_source",
+            [
+                &from("prom", "both.yaml"),
+                &config[..],
+                &["--last", "4m", "--until", "2023-11-15T00:04:00Z"],
+            ]
+            .concat(),
+        ),
+        ("no_store", [&recorded[..], &config, &last].concat()),
+        ("no_steps", [&recorded[..], &config, &["--last", "20s"]].concat()),
+        ("no_config", [&from("prom", "new.yaml"), &last[..]].concat()),
+        ("no_last", [&from("prom", "new.yaml"), &config[..]].concat()),
+        ("last_of_what", [&["--signal", "rps=day.csv", "--spec", "new.yaml"], &last[..]].concat()),
+    ];
+    let mut all = String::new();
+    for (name, args) in cases {
+        let ran = desk.backtest(args);
+        assert_ne!(ran.status.code(), Some(0), "{name}: {ran}");
+        writeln!(all, "# {name}\n{}", said(&ran).trim_end()).unwrap();
+    }
+    drop(server);
+    let ran = desk.backtest(&[&from("prom", "new.yaml"), &config[..], &last].concat()).code(1);
+    writeln!(all, "# no_answer\n{}", said(&ran).trim_end()).unwrap();
+    snapshot("backtest_past_errors", desk.path(), &all);
+}
+
+/// Ctrl-C ends it at once, also while a server takes its time.
+#[test]
+fn an_interrupt_ends_it() {
+    let server = WebServer::start(|_| Reply::Never);
+    let desk = Desk::new();
+    desk.configure(&format!("http://127.0.0.1:{}", server.port));
+    let mut command = tidegate(desk.path());
+    command.args(["backtest", "--service", "web", "--capacity", "50", "--spec", "new.yaml"]);
+    command.args(["--config", "tidegate.yaml", "--prometheus", "prom", "--last", "1d"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while server.seen().is_empty() {
+        assert!(Instant::now() < deadline, "it does not ask");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let begun = Instant::now();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    // Much less than the server is waited for.
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 /// The published figures of autoscalers come from another program: ours must be the same where both measure

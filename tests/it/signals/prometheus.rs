@@ -91,7 +91,8 @@ async fn a_range_is_what_was_recorded_also_in_parts() {
     let server = Prometheus::start(&exporter, None);
     let prom = source(&format!("{{type: prometheus, url: '{}'}}", server.url()));
     until_said(prom.as_ref(), "jobs_pending", "42").await;
-    exporter.set("jobs_pending{queue=\"a\"} 43\n");
+    // What is asked for below must have been there on a whole second.
+    exporter.set(&TEXT.replace("} 42", "} 43"));
     until_said(prom.as_ref(), "jobs_pending", "43").await;
     // The span ends on a whole second, which must not be before the first sample.
     until_said(prom.as_ref(), "count_over_time(jobs_pending[1m]) > bool 5", "1").await;

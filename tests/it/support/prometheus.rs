@@ -53,6 +53,22 @@ impl Prometheus {
              [{{targets: ['127.0.0.1:{}']}}]}}]\n",
             exporter.server.port
         );
+        Self::run(dir, &config, web)
+    }
+
+    /// Starts one that scrapes nothing and remembers this, in the OpenMetrics form with time stamps.
+    pub(crate) fn start_with_past(samples: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (past, data) = (dir.path().join("past"), dir.path().join("data"));
+        fs::write(&past, samples).unwrap();
+        let mut promtool = Command::new("promtool");
+        promtool.args(["tsdb", "create-blocks-from", "openmetrics"]).args([&past, &data]);
+        let done = promtool.output().expect("promtool is missing: apt-get install -y prometheus");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        Self::run(dir, "global: {}\n", None)
+    }
+
+    fn run(dir: tempfile::TempDir, config: &str, web: Option<&str>) -> Self {
         fs::write(dir.path().join("prometheus.yml"), config).unwrap();
         // Free when it was looked for; nobody else takes it from those that the kernel gives out in turn.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -61,6 +77,7 @@ impl Prometheus {
         command
             .arg(format!("--config.file={}", dir.path().join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+            .arg("--storage.tsdb.retention.time=100y")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
