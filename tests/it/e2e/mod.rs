@@ -5,5 +5,6 @@ mod canary;
 mod crash;
 mod flows;
 mod interruptions;
+mod metrics;
 mod overrides;
 mod reload;
