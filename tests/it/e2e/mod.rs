@@ -1,6 +1,7 @@
 //! The real binary against real repositories and infrastructure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
+mod bursts;
 mod canary;
 mod crash;
 mod flows;
@@ -8,3 +9,4 @@ mod interruptions;
 mod metrics;
 mod overrides;
 mod reload;
+mod restart;

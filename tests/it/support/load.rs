@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 use tidegate::model::TargetId;
-use tidegate::record::{HistoryLine, Kind, StatusTarget};
+use tidegate::record::{HistoryLine, StatusTarget};
 
 use super::controller::Bench;
 
@@ -68,12 +68,6 @@ impl Bench {
     pub(crate) fn lines(&self, service: &str) -> Vec<HistoryLine> {
         let target = local(service);
         self.history().into_iter().filter(|line| line.target == target).collect()
-    }
-
-    /// The counts that a service was changed to, and why.
-    pub(crate) fn changes(&self, service: &str) -> Vec<(u32, String)> {
-        let lines = self.lines(service).into_iter().filter(|line| line.kind == Kind::Change);
-        lines.map(|line| (line.to, line.reason)).collect()
     }
 
     /// What `explain` says of a service.
