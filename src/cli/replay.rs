@@ -169,7 +169,7 @@ fn text(tally: &Tally) -> String {
     }
     let _ = write!(
         out,
-        "{} decisions follow from their recorded inputs, {} do not",
+        "decisions that follow from their recorded inputs: {}, that do not: {}",
         tally.same,
         tally.different.len()
     );

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Good;
 use super::overrides::Overrides;
+use super::{Good, Purpose};
 use crate::decide::{self, World};
 use crate::model::{Decision, Measured, Moment, Observed, Prices, TargetId, TargetState};
 use crate::observe::signals::Signals;
@@ -37,9 +37,11 @@ pub(super) struct Decided {
 
 impl Deciding {
     /// Takes up memories after a restart: as they were stored, and where none was, what the record says:
-    /// who was decided to have how many, and since when. Nothing goes down before a window is full.
+    /// who was decided to have how many, and since when. Nothing goes down before a window is full; who only
+    /// looks on while a controller runs restarts nothing, and sees what that one decides.
     pub(super) fn resume(
         now: Moment,
+        purpose: Purpose,
         book: &Book,
         stored: BTreeMap<TargetId, (Moment, String)>,
         signals: Signals,
@@ -49,12 +51,15 @@ impl Deciding {
             .filter_map(|(target, (saved_at, text))| {
                 // A memory of another version of this program is not read: the record is enough to go on.
                 let mut state: TargetState = serde_json::from_str(&text).ok()?;
-                if now.since(saved_at) > TIMERS_KEPT {
+                let is_old = now.since(saved_at) > TIMERS_KEPT;
+                if is_old {
                     state.timers.clear();
                     state.rules.clear();
                     state.idle_since = None;
                 }
-                state.resumed_at = Some(now);
+                if is_old || purpose == Purpose::Act {
+                    state.resumed_at = Some(now);
+                }
                 Some((target, state))
             })
             .collect();

@@ -181,7 +181,7 @@ impl Controller {
             Purpose::Look => (None, Memory::look(&store).await),
         };
         let signals = Signals::new(setup.sources.clone(), config.interval);
-        let deciding = Deciding::resume(clock.now().into(), &book, stored, signals);
+        let deciding = Deciding::resume(clock.now().into(), purpose, &book, stored, signals);
         let stated = status.map(|status| (status.spec_commit, status.plan_digest));
         Ok(Self {
             setup,

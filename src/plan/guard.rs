@@ -6,8 +6,8 @@
 
 use super::{Input, cost, live};
 use crate::model::{
-    Action, ActionKind, Count, Held, HeldReason, Phase, Replica, ServiceId, Step, TargetChange,
-    TargetId, TargetPlan,
+    Action, ActionKind, Count, Held, HeldReason, Owner, Phase, Replica, ServiceId, Step,
+    TargetChange, TargetId, TargetPlan,
 };
 
 /// Below this many replicas, half of them is not a mass: a percentage needs something to be one of.
@@ -109,23 +109,22 @@ pub(super) fn vanished_target(
 /// Holds every destruction of a plan that would destroy more than half of all replicas.
 ///
 /// Replacements do not count: what they destroy, they create first. Services that the guard allows are
-/// neither held nor counted.
+/// neither held nor counted, and neither is what a policy lowers within the bounds of an unchanged spec, or what
+/// goes with the end of a burst or of a schedule: that was reviewed when it was written, policies have limits of
+/// their own, and nobody is there to allow it every evening.
 pub(super) fn hold_mass_destruction(input: &Input<'_>, targets: &mut [TargetPlan]) {
     let existing: usize = targets
         .iter()
         .flat_map(|target| &target.replicas)
         .filter(|replica| replica.phase != Phase::Draining)
         .count();
-    let destroyed: usize = targets
-        .iter()
-        .filter(|target| !is_allowed(input, &target.target.service))
-        .map(net_destroyed)
-        .sum();
+    let destroyed: usize =
+        targets.iter().filter(|target| is_guarded(input, target)).map(net_destroyed).sum();
     if existing < MASS_EXISTING_MIN || (destroyed as f64) <= existing as f64 * MASS_SHARE_MAX {
         return;
     }
     for target in targets {
-        if net_destroyed(target) == 0 || is_allowed(input, &target.target.service) {
+        if net_destroyed(target) == 0 || !is_guarded(input, target) {
             continue;
         }
         let is_cut = |step: &Step| {
@@ -157,6 +156,15 @@ pub(super) fn hold_mass_destruction(input: &Input<'_>, targets: &mut [TargetPlan
             reason: HeldReason::MassDestroy,
         });
     }
+}
+
+/// Whether what this target loses counts for a mass.
+fn is_guarded(input: &Input<'_>, target: &TargetPlan) -> bool {
+    let is_decided = target.decision.as_ref().is_some_and(|decision| {
+        let is_lowered = decision.effective.is_some_and(|effective| effective < decision.current);
+        !target.change.is_stated() && (decision.owner == Owner::Policy || is_lowered)
+    });
+    !is_decided && !is_allowed(input, &target.target.service)
 }
 
 /// How many more replicas a target's actions destroy than create; those already draining are gone anyway.

@@ -204,13 +204,31 @@ fn destroying_more_than_half_of_all_is_held_and_the_rest_goes_ahead() {
 }
 
 #[test]
+fn what_ends_or_a_policy_lowers_by_itself_is_no_mass_destruction() {
+    // Decided to be fewer than before, by an unchanged spec: the burst of 30 is over.
+    let after_a_burst = spec(&[("big", 2)]);
+    let plan = planned(Some(&after_a_burst), &after_a_burst, &observed(ready("big", 30)));
+    assert_eq!((plan.totals.destroy, plan.totals.held), (28, 0));
+    // The bounds that a commit moves are stated.
+    let mut base = after_a_burst.clone();
+    let mut moved = after_a_burst;
+    for (spec, max) in [(&mut base, 100), (&mut moved, 10)] {
+        let metrics = service("big", Autoscale::Metrics, bounds(0, 2, max));
+        spec.services.insert(metrics.id.clone(), metrics);
+    }
+    let plan = planned(Some(&base), &moved, &observed(ready("big", 30)));
+    assert_eq!((plan.totals.destroy, plan.totals.held), (0, 1));
+}
+
+#[test]
 fn a_rollout_waits_with_the_mass_destruction_it_comes_after() {
-    let (spec, older) = (spec(&[("big", 8)]), TemplateHash::from("older"));
+    let (base, spec) = (spec(&[("big", 20)]), spec(&[("big", 8)]));
+    let older = TemplateHash::from("older");
     let mut world = observed(ready("big", 20));
     world.replicas.iter_mut().for_each(|replica| replica.template = older.clone());
     let draining = replica(&target("big", "local"), 20, &older, Phase::Draining);
     world.replicas.push(draining);
-    let plan = planned(Some(&spec), &spec, &world);
+    let plan = planned(Some(&base), &spec, &world);
     // Creating the new ones while none of the old ones may go would only add to them.
     assert_eq!((plan.totals.create, plan.totals.destroy, plan.totals.held), (0, 1, 1));
     assert_eq!(plan.targets[0].held[0].ordinals.len(), 20);

@@ -163,6 +163,9 @@ impl Book {
     /// Brings the entry up to date with what a line says besides the count.
     fn take_up(&mut self, line: &HistoryLine) {
         let Some(entry) = self.entries.get_mut(&line.target) else { return };
+        if let Some(last) = line.trace.last() {
+            entry.decided = Some(Count(last.after));
+        }
         match line.kind {
             Kind::Held => {
                 entry.held.insert(line.reason.clone());

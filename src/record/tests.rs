@@ -240,6 +240,19 @@ fn a_replacement_is_a_rollout_and_not_a_change_of_the_count() {
     assert_eq!(lines[0].sentence, "the spec asks for 2: template changed");
 }
 
+#[test]
+fn what_was_decided_since_the_last_push_is_in_the_journal() {
+    let mut desk = Desk::new();
+    let (five, two) = (world(&[("web", 5)]), world(&[("web", 2)]));
+    let _ = desk.cycle(&spec(&[("web", 5)]), &world(&[]), in_full, &five);
+    let status = desk.status(&spec(&[("web", 5)]), &five, None);
+    let lines = desk.cycle(&spec(&[("web", 2)]), &five, in_full, &two);
+    let restored = Book::restore("next".to_owned(), Some(&status), &lines);
+    // Else the next run would think that three were lost, and bring them back.
+    assert_eq!(restored.entries(), desk.book.entries());
+    assert!(restored.entries().values().all(|entry| entry.decided == Some(Count(2))));
+}
+
 /// What is on record, without what was decided: a journal does not tell that of a service that is gone.
 fn recorded(book: &Book) -> BTreeMap<TargetId, Entry> {
     let forget = |(target, entry): (&TargetId, &Entry)| {

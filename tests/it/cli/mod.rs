@@ -5,9 +5,11 @@ mod apply;
 mod asking;
 mod backtest;
 mod commands;
+mod explain;
 mod history;
 mod hostile;
 mod life;
+mod replay;
 mod revisions;
 mod validate;
 
@@ -28,6 +30,8 @@ fn snapshot(name: &str, dir: &Path, text: &str) {
     settings.add_filter(r"(for|from|Spec|at|as) [0-9a-f]{8}\b", "$1 <short>");
     settings.add_filter(r"\b[bp]-[0-9a-z]{8}\b", "<id>");
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>");
+    settings.add_filter(r"\b[0-9a-f]{11}-[0-9a-f]{8}-\d+\b", "<line>");
+    settings.add_filter(r"\b\d+s old\b", "<age> old");
     settings.add_filter(r#""tookMs": \d+"#, r#""tookMs": <ms>"#);
     settings.bind(|| insta::assert_snapshot!(name, text));
 }

@@ -7,6 +7,7 @@ pub(crate) mod dockerd;
 pub(crate) mod fault_proxy;
 pub(crate) mod git_servers;
 pub(crate) mod infra;
+pub(crate) mod load;
 pub(crate) mod programs;
 pub(crate) mod prometheus;
 pub(crate) mod relay;

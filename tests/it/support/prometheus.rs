@@ -41,6 +41,7 @@ impl Exporter {
 pub(crate) struct Prometheus {
     pub(crate) port: u16,
     child: Child,
+    command: Command,
     dir: tempfile::TempDir,
 }
 
@@ -86,7 +87,7 @@ impl Prometheus {
             command.arg(format!("--web.config.file={web}"));
         }
         let child = command.spawn().expect("prometheus is missing: apt-get install -y prometheus");
-        let mut this = Self { port, child, dir };
+        let mut this = Self { port, child, command, dir };
         this.wait_until_it_listens();
         this
     }
@@ -110,6 +111,12 @@ impl Prometheus {
     pub(crate) fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Starts it again where it was stopped, with what it knew.
+    pub(crate) fn start_again(&mut self) {
+        self.child = self.command.spawn().unwrap();
+        self.wait_until_it_listens();
     }
 }
 
