@@ -141,12 +141,13 @@ fn a_command_that_is_killed_while_it_pushes_keeps_nobody_from_the_next() {
 fn the_controller_keeps_what_it_does_not_write_itself() {
     let bench = Bench::new(Infra::fake);
     bench.push(&bench.spec(&[("web", 1, "1")]));
-    bench.tidegate(&["pause", "web", "-m", "r", "--author", "A"]).code(0);
+    let burst = ["burst", "web", "-n", "1", "-m", "r", "--author", "A"];
+    bench.tidegate(&burst).code(0);
     let before = set(&bench);
     bench.tidegate(&["apply"]).code(0);
     bench.push(&bench.spec(&[("web", 3, "1")]));
     bench.tidegate(&["apply"]).code(0);
     assert_eq!(set(&bench), before);
-    assert!(before.pauses().iter().all(|pause| pause.is_in_force(Timestamp::now().into())));
+    assert!(before.bursts().iter().all(|burst| burst.is_in_force(Timestamp::now().into())));
     assert!(bench.history().len() >= 2);
 }
