@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tidegate::record::Kind;
 
-use crate::support::controller::{Bench, Controller};
+use crate::support::controller::Bench;
 use crate::support::infra::Infra;
 use crate::support::load::AT_ONCE;
 use crate::support::programs::wait_until;
@@ -125,19 +125,18 @@ fn kills_change_nothing_of_what_is_decided() {
     });
     let killed = Bench::with_script(Infra::fake);
     let mut rng = fastrand::Rng::with_seed(7);
-    let mut controller = Some(killed.run());
+    let mut controller = killed.run();
     let mut next = Instant::now() + Duration::from_millis(rng.u64(KILL_EVERY));
     let mut kills = 0;
     play(&killed, || {
         if Instant::now() >= next {
-            controller.take().map(Controller::kill);
-            controller = Some(killed.run());
+            controller.restart(|| killed.run());
             next = Instant::now() + Duration::from_millis(rng.u64(KILL_EVERY));
             kills += 1;
         }
     });
     assert!(kills >= 3, "{kills} kills");
-    controller.take().map(Controller::end);
+    controller.end();
     let calm = calm.join().unwrap();
     assert_eq!(turns(&killed), turns(&calm));
     for bench in [&calm, &killed] {

@@ -21,7 +21,7 @@ use tidegate::git::{Auth, Edit, GitError, Signature, StatusWriter};
 use tidegate::model::{CommitId, Regions, TargetId};
 use tidegate::providers::testing::{FakeProvider, FakeReplica};
 
-use super::spec::{REGIONS, Spec};
+use super::spec::{IDS, REGIONS, Spec};
 use crate::support::git_servers::remote;
 use crate::support::repo::Repo;
 
@@ -100,6 +100,10 @@ pub(super) struct Rig {
     pub(super) foreign: Vec<FakeReplica>,
     /// Replicas that somebody else removed.
     pub(super) killed: BTreeMap<TargetId, i64>,
+    /// The load of each service.
+    pub(super) loads: BTreeMap<&'static str, f64>,
+    /// Whether somebody measures it.
+    pub(super) is_measured: bool,
     /// Seeds without faults and kills of the controller are held to more.
     pub(super) is_calm: bool,
     /// The newest commit that the controller was seen to adopt.
@@ -143,6 +147,8 @@ impl Rig {
             is_valid: false,
             foreign,
             killed: BTreeMap::new(),
+            loads: IDS.map(|id| (id, 20.0)).into(),
+            is_measured: true,
             adopted: None,
             racer_lines: 0,
         };
@@ -167,12 +173,24 @@ impl Rig {
         self.tell(format!("commit {}", commit.short()));
     }
 
+    /// Writes the loads down, as measured now, if anybody does.
+    pub(super) fn measure(&self) {
+        if self.is_measured {
+            let second = self.clock.now().as_second();
+            let line = |(id, load): (&&str, &f64)| format!("{id} {load} {second}\n");
+            let text: String = self.loads.iter().map(line).collect();
+            std::fs::write(self.dir.path().join("load"), text).unwrap();
+        }
+    }
+
     pub(super) fn setup(&self) -> Setup {
         let text = format!(
             "repository: {{url: {}, pollInterval: 15s}}\nstatus: {{batch: 10s}}\n\
              providers: {{fake: {{type: fake, dir: unused}}}}\ndefaults: {{infra: fake}}\n\
+             metrics: {{script: {{type: file, path: '{}'}}}}\n\
              interval: 15s\nstateDir: {}\nowner: me\n",
             self.repo.path.display(),
+            self.dir.path().join("load").display(),
             self.dir.path().join("state").display(),
         );
         let (config, findings) = config::load(text.as_bytes(), "tidegate.yaml");

@@ -7,11 +7,12 @@ use std::time::Duration;
 use tidegate::apply::StopSign;
 use tidegate::control::Controller;
 use tidegate::control::run::{EVENTS_MAX, Surroundings, run};
-use tidegate::model::HeldReason;
+use tidegate::model::{Count, HeldReason, TargetPlan};
 use tidegate::providers::testing::{FakeReplica, Fault, FaultKind};
 use tokio::sync::mpsc;
 
 use super::rig::{BRANCH, Rig, at_most};
+use super::spec::IDS;
 
 /// Polls after which a kill no longer falls into a cycle.
 const KILL_POLLS_MAX: usize = 40;
@@ -41,7 +42,8 @@ pub(super) async fn random(rig: &mut Rig) {
 
 /// Something happens that the controller has no part in.
 fn outside(rig: &mut Rig) {
-    match rig.rng.u32(0..10) {
+    match rig.rng.u32(0..13) {
+        10.. => load(rig),
         0..5 => {
             let what = rig.spec.edit(&mut rig.rng);
             rig.tell(format!("somebody {what}"));
@@ -51,6 +53,21 @@ fn outside(rig: &mut Rig) {
         6 | 7 if !rig.is_calm => faults(rig),
         _ => meddle(rig),
     }
+}
+
+/// The load moves, or is not measured for a while.
+fn load(rig: &mut Rig) {
+    let id = IDS[rig.rng.usize(..4)];
+    // A zero is doubted at first, and nothing is measured by no number.
+    let load = match rig.rng.u32(0..10) {
+        0 => 0.0,
+        1 => f64::NAN,
+        _ => f64::from(rig.rng.u32(1..90)),
+    };
+    rig.loads.insert(id, load);
+    rig.is_measured = rig.rng.u32(0..5) > 0;
+    rig.measure();
+    rig.tell(format!("the load of {id} is {load}, measured: {}", rig.is_measured));
 }
 
 fn bad_commit(rig: &mut Rig) {
@@ -110,6 +127,9 @@ async fn cycle(rig: &mut Rig) {
 
 /// Poll and tick, for at most so many polls of the future.
 async fn cycle_of(rig: &mut Rig, polls: usize) -> Option<String> {
+    // A start may take long: its database has threads that the paused clock does not wait for.
+    rig.controller().await;
+    rig.measure();
     let controller = rig.controller().await;
     let work = async {
         if let Err(error) = controller.poll().await {
@@ -289,14 +309,27 @@ async fn on_its_own(rig: &mut Rig) {
     rig.adopted = None;
 }
 
+/// Whether a target of the spec has as many as it will have under a load that stays.
+fn rests(rig: &Rig, plan: &TargetPlan) -> bool {
+    let (service, region) = (plan.target.service.as_str(), plan.target.region.as_str());
+    let stated = rig.spec.services.get(service).filter(|s| s.regions.contains_key(region));
+    stated.is_none_or(|s| plan.count == Some(Count(s.rests_at(region, rig.loads[service]))))
+}
+
 /// The faults end, a valid spec is in force, and cycles go on until nothing is left to do.
 pub(super) async fn settle(rig: &mut Rig) {
     rig.tell("everything calms down");
     rig.fake.with_world(|world| world.faults.clear());
+    rig.is_measured = true;
+    for id in IDS {
+        let load = f64::from(rig.rng.u32(1..90));
+        rig.loads.insert(id, load);
+    }
     if rig.rng.bool() {
         rig.spec.allow_all();
     }
     rig.commit_spec();
+    let mut is_at_rest = false;
     for _ in 0..SETTLE_CYCLES_MAX {
         rig.pass(Duration::from_secs(15)).await;
         cycle(rig).await;
@@ -308,7 +341,12 @@ pub(super) async fn settle(rig: &mut Rig) {
         let is_vanished = |reason: &HeldReason| {
             matches!(reason, HeldReason::VanishedService | HeldReason::VanishedRegion)
         };
-        if is_done && held.iter().all(is_vanished) {
+        // What is in the way of a count is told by the decision after the one that moved it.
+        let was_at_rest = std::mem::replace(
+            &mut is_at_rest,
+            is_done && held.iter().all(is_vanished) && plan.targets.iter().all(|t| rests(rig, t)),
+        );
+        if is_at_rest && was_at_rest {
             assert_eq!(plan.is_no_changes(), held.is_empty());
             let flushed = rig.controller().await.flush().await;
             assert!(flushed.is_ok(), "{flushed:?}");

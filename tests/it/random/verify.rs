@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidegate::apply::StopSign;
-use tidegate::model::TargetId;
+use tidegate::control::{Replayed, replay};
+use tidegate::model::{Count, Measured, TargetId};
 use tidegate::providers::testing::FakeReplica;
 use tidegate::record::{HistoryLine, Kind, StatusFile};
 
@@ -19,6 +20,7 @@ pub(super) async fn all(rig: &mut Rig) {
         lines.into_iter().filter(|line| !line.id.starts_with(RACER)).collect();
     let ends = chain(&lines);
     holds(rig, &lines);
+    decisions(&lines);
     let counted: BTreeMap<TargetId, i64> = real.clone();
     for target in ends.keys().chain(counted.keys()) {
         let real = counted.get(target).copied().unwrap_or_default();
@@ -56,13 +58,14 @@ async fn world(rig: &mut Rig) -> BTreeMap<TargetId, i64> {
         }
     }
     for (id, service) in &rig.spec.services {
-        for (region, desired) in &service.regions {
+        for region in service.regions.keys() {
             let target = TargetId {
                 service: (*id).try_into().unwrap(),
                 region: (*region).try_into().unwrap(),
             };
             let count = counts.get(&target).copied().unwrap_or_default();
-            assert_eq!(count, i64::from(*desired), "{target}");
+            let rests_at = service.rests_at(region, rig.loads[id]);
+            assert_eq!(count, i64::from(rests_at), "{target}");
         }
     }
     counts
@@ -125,6 +128,28 @@ fn chain(lines: &[HistoryLine]) -> BTreeMap<TargetId, i64> {
         *end = i64::from(line.to);
     }
     ends
+}
+
+/// Every recorded decision follows from its inputs, is within its bounds, and goes down by values only.
+fn decisions(lines: &[HistoryLine]) {
+    for line in lines {
+        let replayed = replay(line);
+        assert!(
+            matches!(replayed, Ok(Replayed::Same | Replayed::NoInputs)),
+            "{replayed:?}: {line:#?}"
+        );
+        let (Some(inputs), Some(last)) = (&line.inputs, line.trace.last()) else { continue };
+        if inputs.observed.is_none() {
+            continue;
+        }
+        let (after, bounds) = (last.after, inputs.bounds);
+        assert!(after >= bounds.min.0 && after <= bounds.max.0, "not within bounds: {line:#?}");
+        let before = inputs.state.effective.or(inputs.observed.map(Count)).unwrap_or_default();
+        if inputs.policy.is_some() && after < before.min(bounds.max).0 {
+            let is_known = |measured: &Measured| matches!(measured, Measured::Value { .. });
+            assert!(inputs.measured.iter().all(is_known), "down without data: {line:#?}");
+        }
+    }
 }
 
 /// What is held begins once and ends once, and what is open is in the status.
@@ -206,17 +231,26 @@ fn sums(rig: &Rig, lines: &[HistoryLine]) {
 /// When nothing happens any more, nothing is committed.
 async fn quiet(rig: &mut Rig) {
     let before = rig.repo.history(BRANCH).len();
+    let known = history(rig).len();
     for round in 0..3 {
         rig.pass(Duration::from_secs(120)).await;
         if round == 1 {
             rig.controller = None;
         }
+        rig.controller().await;
+        rig.measure();
         let controller = rig.controller().await;
         controller.poll().await.unwrap();
         let ticked = controller.tick(&StopSign::default()).await.unwrap();
         assert!(ticked.outcomes.is_empty(), "{:?}", ticked.outcomes);
         controller.flush().await.unwrap();
     }
-    assert_eq!(rig.repo.history(BRANCH).len(), before, "commits without news");
+    let news = history(rig).split_off(known);
+    let told = |line: &HistoryLine| {
+        let HistoryLine { time, target, kind, from, to, sentence, .. } = line;
+        format!("{time} {target} {kind:?} {from} to {to}: {sentence}")
+    };
+    let news: Vec<String> = news.iter().map(told).collect();
+    assert_eq!(rig.repo.history(BRANCH).len(), before, "commits without news: {news:#?}");
     assert!(Path::new(&rig.repo.path).exists());
 }

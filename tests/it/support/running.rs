@@ -61,6 +61,13 @@ impl Controller {
         self.child.wait().unwrap();
     }
 
+    /// Kills it without warning, and goes on with another one.
+    pub(crate) fn restart(&mut self, start: impl FnOnce() -> Self) {
+        self.signal(Signal::KILL);
+        self.child.wait().unwrap();
+        *self = start();
+    }
+
     /// Asks it to end.
     pub(crate) fn ask_to_end(&self) {
         self.signal(Signal::TERM);
