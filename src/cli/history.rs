@@ -43,7 +43,7 @@ pub(super) struct HistoryArgs {
     /// Before this time only.
     #[arg(long, value_name = "TIME", value_parser = asking::time_or_ago)]
     until: Option<Timestamp>,
-    /// Of this kind only: change, rollout, drift, held, released.
+    /// Of this kind only: change, rollout, drift, held, released, refused, allowed.
     #[arg(long, value_parser = kind)]
     kind: Option<Kind>,
     /// With this reason code only, as in `bounds`.

@@ -5,10 +5,10 @@
 //! and leaves a line in the trace, also when it changes nothing. Deciding cannot fail: what is unknown makes
 //! a decision that moves nothing.
 //!
-//! The stages, in order: [`signals`] (what a measurement is worth) → [`targets`], [`rules`], [`expression`]
-//! (votes) → [`combine`] (the largest; what is missing forbids going down) → [`tolerance`] →
-//! [`stabilization`] → [`rate`] → [`flapping`] → [`idle`] → [`schedules`], [`bursts`] (floors) → [`bounds`] →
-//! [`cooldown`] → [`rollout`] → [`cost`] → [`pause`] → [`observation`]. The cost cap comes after the waits,
+//! The stages, in order: `signals` (what a measurement is worth) → `targets`, `rules`, `expression`
+//! (votes) → `combine` (the largest; what is missing forbids going down) → `tolerance` →
+//! `stabilization` → `rate` → `flapping` → `idle` → `schedules`, `bursts` (floors) → `bounds` →
+//! `cooldown` → `rollout` → `cost` → `pause` → `observation`. The cost cap comes after the waits,
 //! because it is a hard bound: no wait may exceed it.
 
 mod bounds;
