@@ -113,9 +113,9 @@ fn what_is_no_answer_is_told_as_what_it_is() {
     let told: BTreeMap<&str, _> = queries.iter().map(|(name, _)| (*name, state(name))).collect();
     for (name, text) in [
         ("none", "it is absent"),
-        ("odd", "it is error: the value is not a number"),
+        ("odd", "it cannot be used: the value is not a number"),
         ("old", "it is stale: the newest value, 7, is "),
-        ("two", "it is error: 2 series, where one number is needed"),
+        ("two", "it cannot be used: 2 series, where one number is needed"),
     ] {
         let (said, effective, refused) = &told[name];
         assert!(said.starts_with(text), "{name}: {said}");
