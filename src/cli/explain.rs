@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{ConfigArg, asking, context};
+use crate::apply::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::control::{Desk, Purpose};
 use crate::model::{Bounds, Decision, Owner, Region, ServiceId, Spec, TargetId};
@@ -148,7 +149,10 @@ fn recorded(config: Config, args: &ExplainArgs, at: Timestamp) -> anyhow::Result
         reason: None,
         since: None,
         // Up to and including that instant.
-        until: at + jiff::SignedDuration::from_nanos(1),
+        until: at
+            .min(SystemClock.now())
+            .saturating_add(jiff::SignedDuration::from_nanos(1))
+            .unwrap_or(at),
         limit: LINES_MAX,
     };
     let told = Desk::open(config, &context::SystemSecrets)?.history(&query)?;

@@ -75,6 +75,7 @@ fn kind(text: &str) -> Result<Kind, String> {
 pub(super) fn history(args: HistoryArgs) -> anyhow::Result<ExitCode> {
     let config = context::load_config(&args.config.config)?;
     let branch = config.status.branch.clone();
+    let latest = SystemClock.now() + jiff::SignedDuration::from_hours(1);
     let query = Query {
         service: args.service,
         region: args.region,
@@ -82,9 +83,7 @@ pub(super) fn history(args: HistoryArgs) -> anyhow::Result<ExitCode> {
         reason: args.reason,
         since: args.since,
         // The clock of the machine that wrote a line may be ahead of this one's.
-        until: args
-            .until
-            .unwrap_or_else(|| SystemClock.now() + jiff::SignedDuration::from_hours(1)),
+        until: args.until.map_or(latest, |until| until.min(latest)),
         limit: usize::try_from(args.limit)?,
     };
     let told = Desk::open(config, &context::SystemSecrets)?.history(&query)?;

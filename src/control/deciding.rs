@@ -64,7 +64,10 @@ impl Deciding {
             })
             .collect();
         for (target, entry) in book.entries() {
-            let Some(decided) = entry.decided else { continue };
+            let Some(decided) = entry.decided else {
+                states.entry(target.clone()).or_default().resumed_at = Some(now);
+                continue;
+            };
             let since = Moment::from(entry.since);
             let state = states.entry(target.clone()).or_insert_with(|| TargetState {
                 effective: Some(decided),
@@ -88,6 +91,7 @@ impl Deciding {
         observed: &Observed,
         prices: &Prices,
     ) -> Decided {
+        self.meet(now, observed);
         let before = self.states.clone();
         let mut states = std::mem::take(&mut self.states);
         let decisions = decide::decide_all(&self.world(now, good, observed, prices), &mut states);
@@ -109,6 +113,17 @@ impl Deciding {
     ) -> Vec<Decision> {
         let mut states = self.states.clone();
         decide::decide_all(&self.world(now, good, observed, prices), &mut states)
+    }
+
+    /// Of replicas that exist and that nothing is remembered of, it is not known why they do: nothing goes down
+    /// before a window is full.
+    fn meet(&mut self, now: Moment, observed: &Observed) {
+        for (target, _) in observed.by_target() {
+            if !self.states.contains_key(target) {
+                let state = TargetState { resumed_at: Some(now), ..TargetState::default() };
+                self.states.insert(target.clone(), state);
+            }
+        }
     }
 
     fn world<'a>(

@@ -50,6 +50,16 @@ pub enum ControlError {
         /// The owner of this configuration.
         ours: OwnerId,
     },
+    /// It is not known which bursts and pauses are in force.
+    #[error(
+        "nothing is changed before the bursts and pauses on branch `{branch}` are known: {why}"
+    )]
+    Overrides {
+        /// The status branch.
+        branch: String,
+        /// What is in the way.
+        why: String,
+    },
     /// There is no spec to work with.
     #[error("no valid spec: {0}")]
     NoSpec(String),

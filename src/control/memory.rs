@@ -122,7 +122,13 @@ impl Memory {
             at: line.time.into(),
             target: line.target.clone(),
             kind: line.kind.word().to_owned(),
-            json: serde_json::to_string(line).unwrap_or_default(),
+            // The status branch has the whole of it.
+            json: serde_json::to_string(&HistoryLine {
+                trace: Vec::new(),
+                inputs: None,
+                ..line.clone()
+            })
+            .unwrap_or_default(),
         });
         self.store.record(now, Batch { events: events.collect(), ..Batch::default() });
     }

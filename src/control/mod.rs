@@ -219,14 +219,16 @@ impl Controller {
     /// [`GitError`] when the repository cannot be reached; the spec in force stays.
     pub async fn poll(&mut self) -> Result<Polled, GitError> {
         let status_branch = &self.setup.config.status.branch;
-        let polled = self.source.poll(&self.setup.catalogue, status_branch).await?;
+        let polled = self.source.poll(&self.setup.catalogue, status_branch).await;
+        // A pause counts also where the spec cannot be read.
+        let is_overridden = self.source.has_looked() && self.take_up_overrides().await;
+        let polled = polled?;
         if let (false, Some(publisher)) = (self.source.has_status_branch(), &mut self.publisher) {
             publisher.branch_is_gone();
         }
         if let Polled::Adopted(_) = polled {
             self.done.clear();
         }
-        let is_overridden = self.take_up_overrides().await;
         Ok(if polled == Polled::Unchanged && is_overridden { Polled::Overridden } else { polled })
     }
 

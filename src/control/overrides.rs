@@ -7,7 +7,7 @@
 use super::publish::Pushed;
 use super::source::Source;
 use crate::git::GitError;
-use crate::model::{Burst, CommitId, Moment, Pause};
+use crate::model::CommitId;
 use crate::record::overrides::{OVERRIDES_BYTES_MAX, OVERRIDES_PATH, OverrideSet};
 
 /// What a look at the status branch came to.
@@ -28,8 +28,7 @@ pub struct Overrides {
     /// The commit of the status branch whose file this is.
     known: Option<CommitId>,
     problem: Option<String>,
-    bursts: Vec<Burst>,
-    pauses: Vec<Pause>,
+    is_known: bool,
 }
 
 impl Overrides {
@@ -50,6 +49,7 @@ impl Overrides {
         let advertised = source.status_head().cloned();
         if advertised == self.known && (advertised.is_some() || self.set == OverrideSet::default())
         {
+            self.is_known = true;
             return Ok(TakenUp::Unchanged);
         }
         let read = match &advertised {
@@ -63,6 +63,7 @@ impl Overrides {
         Ok(match read {
             Ok(set) => {
                 self.problem = None;
+                self.is_known = true;
                 if set == self.set {
                     return Ok(TakenUp::Unchanged);
                 }
@@ -76,7 +77,12 @@ impl Overrides {
                 TakenUp::Changed
             }
             Err(error) => {
-                let problem = format!("{error}; until then the bursts and pauses before it stay");
+                let meanwhile = if self.is_known {
+                    "until then the bursts and pauses before it stay"
+                } else {
+                    "until then nothing is changed"
+                };
+                let problem = format!("{error}; {meanwhile}");
                 if self.problem.as_ref() != Some(&problem) {
                     tracing::error!(branch, "{problem}");
                 }
@@ -98,18 +104,10 @@ impl Overrides {
         &self.set
     }
 
-    /// The bursts and pauses in force at this instant: time alone ends them. Allocates only when they are not
-    /// those of the last call.
-    pub fn in_force(&mut self, now: Moment) -> (&[Burst], &[Pause]) {
-        let bursts = self.set.bursts().iter().filter(|burst| burst.is_in_force(now));
-        if !bursts.clone().eq(self.bursts.iter()) {
-            self.bursts = bursts.cloned().collect();
-        }
-        let pauses = self.set.pauses().iter().filter(|pause| pause.is_in_force(now));
-        if !pauses.clone().eq(self.pauses.iter()) {
-            self.pauses = pauses.cloned().collect();
-        }
-        (&self.bursts, &self.pauses)
+    /// Whether the branch was ever read: before that, an empty set means nothing.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 }
 

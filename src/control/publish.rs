@@ -58,6 +58,8 @@ pub(super) struct Publisher {
     in_flight: Option<(InFlight, Batch)>,
     journal: Journal,
     lines: Pending,
+    /// Whether the journal lacks lines that wait, or holds others.
+    is_journal_behind: bool,
     /// Only while it is not the published one, so that an idle controller holds one of them.
     status: Option<StatusFile>,
     /// Whether this run has made a status yet.
@@ -110,6 +112,7 @@ impl Publisher {
             in_flight: None,
             journal,
             lines: Pending::of_earlier_run(lines),
+            is_journal_behind: false,
             status: None,
             has_status: false,
             published,
@@ -139,14 +142,18 @@ impl Publisher {
         if lines.is_empty() {
             return Ok(());
         }
-        self.journal.append(&lines)?;
+        let appended = self.journal.append(&lines);
         let added = self.lines.add(now, lines);
         self.waiting_since.get_or_insert(now);
         if added.is_news {
             self.news_since.get_or_insert(now);
         }
-        if added.is_folded {
+        // What could not be appended, or only in part, is written anew with all the others, now or with the
+        // next lines.
+        self.is_journal_behind |= appended.is_err() || added.is_folded;
+        if self.is_journal_behind {
             self.journal.replace(&self.lines.to_vec())?;
+            self.is_journal_behind = false;
         }
         Ok(())
     }

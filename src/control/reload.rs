@@ -18,6 +18,7 @@ impl Controller {
         }
         if old.state_dir != new.state_dir
             || old.store_file() != new.store_file()
+            || old.store != new.store
             || old.repository.url != new.repository.url
             || old.repository.branch != new.repository.branch
             || old.repository.path != new.repository.path

@@ -202,6 +202,10 @@ async fn cycle(
                 (false, false) => AfterCycle::Wait,
             })
         }
+        Err(error @ ControlError::Overrides { .. }) => {
+            tracing::error!(%error, "waiting");
+            Ok(AfterCycle::Wait)
+        }
         Err(ControlError::NoSpec(why)) => {
             tracing::warn!(why, "waiting for a valid spec; nothing is changed until then");
             Ok(AfterCycle::Wait)

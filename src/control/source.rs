@@ -70,6 +70,7 @@ pub struct Source {
     refused: Option<Refused>,
     has_status_branch: bool,
     status_head: Option<CommitId>,
+    has_looked: bool,
 }
 
 /// Name of the mirror's ref that keeps the last good commit from being pruned.
@@ -88,12 +89,18 @@ impl Source {
             refused: None,
             has_status_branch: true,
             status_head: None,
+            has_looked: false,
         }
     }
 
     /// Whether the last poll saw the status branch.
     pub(super) fn has_status_branch(&self) -> bool {
         self.has_status_branch
+    }
+
+    /// Whether any poll has seen the repository's branches.
+    pub(super) fn has_looked(&self) -> bool {
+        self.has_looked
     }
 
     /// The commit at which the last poll saw the status branch.
@@ -150,6 +157,7 @@ impl Source {
         status_branch: &str,
     ) -> Result<Polled, GitError> {
         let advertised = self.with_mirror(|mirror| mirror.advertise()).await?;
+        self.has_looked = true;
         self.status_head = advertised.branch(status_branch).cloned();
         self.has_status_branch = self.status_head.is_some();
         let Some(head) = advertised.branch(&self.branch).cloned() else {

@@ -21,6 +21,13 @@ impl Controller {
     /// cannot be written down; providers' failures are in the result, not errors.
     pub async fn tick(&mut self, shutdown: &StopSign) -> Result<Ticked, ControlError> {
         let good = self.good_or_none()?;
+        if !self.deciding.overrides.is_known() {
+            let problem = self.deciding.overrides.problem();
+            return Err(ControlError::Overrides {
+                branch: self.setup.config.status.branch.clone(),
+                why: problem.unwrap_or("the repository was not reached yet").to_owned(),
+            });
+        }
         let mut observed = self.look(&good.spec).await;
         let is_off = self.book.is_off(&observed);
         if is_off {

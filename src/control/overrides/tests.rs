@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::super::publish::{Publisher, WriterOptions};
 use super::*;
 use crate::git::{Edit, Mirror, Remote, RepoUrl, Signature, StatusWriter};
-use crate::model::Catalogue;
+use crate::model::{Burst, Catalogue, Moment};
 use crate::record::overrides::Which;
 
 const BRANCH: &str = "status";
@@ -97,7 +97,8 @@ impl Scene {
     }
 
     fn in_force(&mut self, second: i64) -> Vec<String> {
-        let (bursts, _) = self.overrides.in_force(at(second));
+        let bursts = self.overrides.set().bursts().iter();
+        let bursts: Vec<&Burst> = bursts.filter(|burst| burst.is_in_force(at(second))).collect();
         bursts.iter().map(|burst| burst.id.clone()).collect()
     }
 }

@@ -5,6 +5,7 @@
 //! number is as old as the file's last change, so that a script which stopped writing is noticed.
 
 use std::io::{self, Read as _};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
@@ -23,18 +24,23 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) struct File {
     about: SourceAbout,
     config: FileConfig,
+    /// Held by the thread that reads.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl File {
     pub(super) fn new(config: FileConfig) -> Self {
         let about =
             SourceAbout { kind: "file", needs_query: false, metrics: None, has_default: false };
-        Self { about, config }
+        Self { about, config, turn: Arc::default() }
     }
 
     async fn read(&self) -> Result<(String, Moment), SourceError> {
+        // A thread that reads cannot be given up: while one hangs, no other is sent after it.
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         let path = self.config.path.clone();
         let read = move || -> io::Result<(String, Moment)> {
+            let _turn = turn;
             let file = std::fs::File::open(path)?;
             let changed = file.metadata()?.modified()?;
             let age = changed.duration_since(UNIX_EPOCH).unwrap_or_default();
