@@ -23,7 +23,9 @@ pub(super) fn combine(draft: &mut Draft<'_>, policy: &Policy) {
         }
         None if rules::has_way_down(policy) && draft.has_value => {
             let detail = Detail::Plain("no rule holds, and between its rules the count stays");
-            draft.pass(Stage::Combine, draft.count, Some(Reason::WithinTolerance), detail);
+            // What a floor lifted is not what the policy asked for.
+            let own = draft.state.own.unwrap_or(draft.current);
+            draft.pass(Stage::Combine, own, Some(Reason::WithinTolerance), detail);
         }
         None => {
             draft.pass(Stage::Rest, desired, Some(Reason::AtDesired), Detail::NoVote { desired });

@@ -25,6 +25,9 @@ pub(super) const RULE_REPEAT: Duration = Duration::from_secs(60);
 /// A load that reads exactly zero after it did not is doubted for this long: a source that restarts says
 /// zero, too.
 pub(super) const ZERO_DOUBT: Duration = Duration::from_secs(60);
+/// Timers count on over a silence of their signal of at most this long, as over a restart: what was unknown for
+/// longer may have been otherwise meanwhile.
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(600);
 /// A time stamp may be this far in the future before it is an error: two clocks are never equal.
 pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// How long a mean over replicas still shows the replicas of before: the window that such means are taken

@@ -13,7 +13,9 @@ pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
         let Some(signal) = policy.signals.get(index) else { continue };
         let Some(value) = draft.value(index) else {
             let detail = Detail::NoTarget { signal: signal.name.clone() };
-            draft.note(Stage::Expression, draft.current, None, detail);
+            // Also of a signal that may be ignored: what the others ask for alone is not what is written.
+            draft.lost = Some("the expression lacks a value, so the count does not go down");
+            draft.note(Stage::Expression, draft.current, Some(Reason::MissingData), detail);
             return;
         };
         values.push((signal.name.as_str(), value));

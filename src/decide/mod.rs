@@ -195,9 +195,10 @@ fn ask(draft: &Draft<'_>) -> cost::Ask {
     let facts = &draft.input.facts;
     if draft.input.pause().is_some() || facts.observed.is_none() {
         // It stays as it is, so what it costs is spent already.
-        return cost::Ask { least: draft.current, wanted: draft.current };
+        let current = draft.current;
+        return cost::Ask { least: current, current, wanted: current };
     }
-    cost::Ask { least: facts.bounds.min, wanted: draft.count }
+    cost::Ask { least: facts.bounds.min, current: draft.current, wanted: draft.count }
 }
 
 /// The stages up to the ones that need the whole service.
@@ -220,6 +221,7 @@ fn begin<'a>(input: &'a Input<'a>, state: &'a mut TargetState) -> Draft<'a> {
             rate::limit(&mut draft, policy);
             flapping::anticipate(&mut draft, policy);
             idle::rest(&mut draft, policy);
+            draft.state.own = Some(draft.count);
         }
         None => {
             settle::forget_measured(draft.state);

@@ -1,8 +1,9 @@
 //! Ineffective scaling: a step up that brings less than a tenth of the relief it should, twice in a row,
 //! stops further steps for that rule, because the bottleneck is elsewhere.
 //!
-//! The measure is Flink's autoscaler's. It is for means and levels only: a total does not fall when
-//! replicas are added. A load that grows as fast as the replicas looks the same, so the stop has an end.
+//! The measure is Flink's autoscaler's. It is for what must not be exceeded, as a latency: a total does not fall
+//! when replicas are added, and a mean that stays on more replicas says that they took the more work. A load
+//! that grows as fast as the replicas looks the same here too, so the stop has an end.
 
 use super::defaults::{MEAN_LAG, RELIEF_BLOCK, RELIEF_FAILURES, RELIEF_SHARE};
 use super::draft::Draft;
@@ -49,7 +50,7 @@ pub(super) fn is_blocked(draft: &Draft<'_>, index: usize) -> Option<Moment> {
 /// Notes a step up that a rule asked for, so that its relief can be judged.
 pub(super) fn stepped(draft: &mut Draft<'_>, policy: &Policy, index: usize, to: Count) {
     let Some(target) = policy.targets.get(index) else { return };
-    if target.kind == TargetKind::PerReplica {
+    if target.kind != TargetKind::AtMost {
         return;
     }
     let value = draft.value(target.signal);

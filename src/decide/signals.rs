@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::defaults::{CLOCK_SKEW, ZERO_DOUBT};
+use super::defaults::{CLOCK_SKEW, SILENCE_MAX, ZERO_DOUBT};
 use super::draft::{Draft, Reading};
 use crate::model::{
     Count, Detail, Measured, Moment, OnMissing, Policy, Reason, Signal, SignalMemory, SignalState,
@@ -98,9 +98,31 @@ fn judge_one(
     if is_load(policy, index) && is_sudden_zero(memory, value, now) {
         return wrong(&SUDDEN_ZERO);
     }
+    let is_anew =
+        memory.value.is_some() && at.since(memory.at) > SILENCE_MAX.max(signal.max_age() * 2);
     memory.value = Some(value);
     memory.at = at;
+    if is_anew {
+        forget(draft, policy, index);
+    }
     judged(SignalState::Value, Some(value), age, None)
+}
+
+/// After a long silence nobody knows what was meanwhile: timers that wait for this signal begin anew.
+fn forget(draft: &mut Draft<'_>, policy: &Policy, index: usize) {
+    let state = &mut *draft.state;
+    for rule in &policy.rules {
+        rule.when.each_threshold(&mut |threshold| {
+            if threshold.signal == index
+                && let Some(timer) = state.timers.get_mut(threshold.timer)
+            {
+                *timer = None;
+            }
+        });
+    }
+    if policy.idle.as_ref().is_some_and(|idle| idle.signals.contains(&index)) {
+        state.idle_since = None;
+    }
 }
 
 /// Whether a zero is to be doubted: the last good value was more, and it has not read zero for long enough.

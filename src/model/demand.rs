@@ -23,6 +23,8 @@ pub struct DemandMemory {
     pub below: Vec<f64>,
     /// By level of load: how often it was reached from below, forgotten with time.
     pub reached: Vec<f64>,
+    /// Since when every reading was lower than the count needs.
+    pub low_since: Option<Moment>,
     /// Replica-seconds held above the need since it was last needed.
     pub waste: f64,
     /// Replica-seconds that were used, forgotten with time.

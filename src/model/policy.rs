@@ -115,6 +115,18 @@ pub enum Condition {
     Threshold(Threshold),
 }
 
+impl Condition {
+    /// Calls for every threshold in it, in order.
+    pub fn each_threshold(&self, call: &mut impl FnMut(&Threshold)) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().for_each(|part| part.each_threshold(call));
+            }
+            Self::Threshold(threshold) => call(threshold),
+        }
+    }
+}
+
 /// One signal against one or two levels. With both, the signal must be between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Threshold {

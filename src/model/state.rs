@@ -13,6 +13,8 @@ pub struct TargetState {
     pub policy: u64,
     /// What was decided last, where the world could be read.
     pub effective: Option<Count>,
+    /// What the policy itself asked for last, before floors and bounds.
+    pub own: Option<Count>,
     /// When the decided count last changed.
     pub last_change: Option<Moment>,
     /// When the controller took this memory up again after a restart.

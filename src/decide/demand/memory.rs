@@ -1,12 +1,12 @@
 //! When to go down: once holding has cost as much as a change, and not below a level that comes back soon.
 
 use super::account::Account;
-use super::fading;
 use super::tune::{
-    LEVEL_FIRST, LEVEL_RATIO, LEVELS, PRICE_POOR, PRICE_RICH, PRICE_SHARE, PROOF, RETURN_HALF_S,
-    RETURN_POOR_S, RETURN_RICH_S,
+    LEVEL_FIRST, LEVEL_RATIO, LEVELS, LOW_LEAST_S, PRICE_POOR, PRICE_RICH, PRICE_SHARE, PROOF,
+    RETURN_HALF_S, RETURN_POOR_S, RETURN_RICH_S,
 };
-use crate::model::DemandMemory;
+use super::{fading, seconds};
+use crate::model::{DemandMemory, Moment};
 
 /// The highest level whose mean time away, the time below it by the times it was reached, is within what waiting
 /// may cost. In loads.
@@ -25,13 +25,19 @@ pub(super) fn is_paid(
     account: &Account,
     count: f64,
     needed: f64,
+    now: Moment,
     tick: f64,
 ) -> bool {
     if needed >= count {
         memory.waste = 0.0;
+        memory.low_since = None;
         return false;
     }
+    let since = *memory.low_since.get_or_insert(now);
     memory.waste += (count - needed) * tick;
+    if seconds(now, since) < LOW_LEAST_S {
+        return false;
+    }
     let price = account.between(PRICE_POOR, PRICE_RICH) * (PRICE_SHARE * count).max(1.0);
     memory.waste >= price
 }

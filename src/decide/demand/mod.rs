@@ -32,7 +32,7 @@ mod tune;
 use std::time::Duration;
 
 use account::Account;
-use tune::{DUST, HEAT_RETURN, TICK_MAX_S};
+use tune::{DUST, HEAT_RETURN, INTERVAL_S, SILENCE, TICK_MAX_S};
 
 use crate::model::{Count, DemandMemory, DemandWhy as Why, Moment};
 
@@ -83,6 +83,9 @@ pub(super) fn demand(memory: &mut DemandMemory, stated: Stated, reading: Load) -
         memory.samples.clear();
     }
     let tick = memory.seen.map_or(0.0, |seen| seconds(now, seen).min(TICK_MAX_S));
+    if is_silence(memory, now) {
+        memory.low_since = None;
+    }
     memory.seen = Some(now);
     if !load.is_finite() {
         return Demand { wants: have, outlook: 0.0, upper: 1.0, why: Why::Near };
@@ -96,11 +99,19 @@ pub(super) fn demand(memory: &mut DemandMemory, stated: Stated, reading: Load) -
     }
     // Stated in full, the rule has its plain meaning: the value as it is.
     let is_plain = stated.tolerance.is_some() && stated.has_window;
-    let (most, least) = if is_plain { (load, load) } else { (memory.most, memory.least) };
+    let (most, least) =
+        if is_plain { (load, load) } else { (memory.most.max(load), memory.least.min(load)) };
     let demand = decide(memory, stated, reading, (most, least), tick);
     let news = is_new.then_some(bend);
     learn(memory, reading, demand.wants, tick, news);
     demand
+}
+
+/// Whether nothing was read for much longer than usual.
+fn is_silence(memory: &DemandMemory, now: Moment) -> bool {
+    let [.., a, b] = memory.samples.as_slice() else { return false };
+    let usual = seconds(b.at, a.at).max(INTERVAL_S);
+    memory.seen.is_some_and(|seen| seconds(now, seen) > SILENCE * usual)
 }
 
 /// The count that the load asks for, between what it is expected to be at most and at least.
@@ -127,6 +138,7 @@ fn decide(
         wants = whole(most / (1.0 + aim)).max(count + 1.0).max(kept);
         why = Why::Load;
         memory.waste = 0.0;
+        memory.low_since = None;
     } else if stated.tolerance.is_none_or(|tolerance| load < count * (1.0 - tolerance - DUST)) {
         // What is on its way up is needed although it is not here yet.
         let needed = whole(most / (1.0 + aim)).max(kept);
@@ -135,7 +147,7 @@ fn decide(
         if stated.has_window {
             wants = lower.min(count);
             why = if wants < count { Why::Load } else { Why::Near };
-        } else if memory::is_paid(memory, &account, count, needed, tick) {
+        } else if memory::is_paid(memory, &account, count, needed, reading.now, tick) {
             wants = lower.max(kept).min(count);
             why = Why::Load;
         } else if lower < count {
@@ -143,6 +155,7 @@ fn decide(
         }
     } else {
         memory.waste = 0.0;
+        memory.low_since = None;
     }
     Demand { wants: super::draft::replicas(wants), outlook: most.max(load), upper: 1.0 + heat, why }
 }

@@ -39,6 +39,11 @@ pub(super) const PRICE_RICH: f64 = 600.0;
 pub(super) const PRICE_POOR: f64 = 80.0;
 /// A change is worth the price for the larger of one replica and this share of the count.
 pub(super) const PRICE_SHARE: f64 = 0.1;
+/// Readings must be low for so long, in seconds, before anything goes down: one low number is no reason.
+pub(super) const LOW_LEAST_S: f64 = 45.0;
+/// Readings that stay away for more than so many of their usual distances are a silence, after which being low
+/// begins anew.
+pub(super) const SILENCE: f64 = 3.0;
 /// A level is kept while it has come back within so many seconds on average, for a rich account.
 pub(super) const RETURN_RICH_S: f64 = 3_600.0;
 /// The same for a poor one.

@@ -148,12 +148,12 @@ pub(crate) struct Target {
     #[schemars(extend("exclusiveMinimum" = 0), example = 70)]
     per_replica: Option<f64>,
     /// For a mean over the ready replicas, as `cpuPercent`: what it should be, in the signal's unit. Votes for
-    /// `ceil(ready * value / average)`. Where steps up bring no relief twice in a row, it stops asking for more
-    /// for 10 minutes: the bottleneck is elsewhere.
+    /// `ceil(ready * value / average)`.
     #[schemars(extend("exclusiveMinimum" = 0), example = 70)]
     average: Option<f64>,
     /// For what must not be exceeded and falls when there are more replicas, as a latency: the most it should
-    /// be, in the signal's unit. Votes for `ceil(ready * value / atMost)`, and stops like `average`.
+    /// be, in the signal's unit. Votes for `ceil(ready * value / atMost)`. Where steps up bring no relief twice in a
+    /// row, it stops asking for more for 10 minutes: the bottleneck is elsewhere.
     #[schemars(extend("exclusiveMinimum" = 0), example = 200)]
     at_most: Option<f64>,
 }
@@ -181,7 +181,7 @@ pub(crate) struct Rule {
 #[schemars(untagged, inline)]
 pub(crate) enum ScaleBy {
     /// Replicas.
-    Replicas(i32),
+    Replicas(#[schemars(range(min = -10_000, max = 10_000))] i32),
     /// A percentage of the count.
     Percent(Percent),
 }
