@@ -6,7 +6,7 @@ use super::tune::{
     RETURN_HALF_S, RETURN_POOR_S, RETURN_RICH_S,
 };
 use super::{fading, seconds};
-use crate::model::{DemandMemory, Moment};
+use crate::model::{DemandMemory, LoadSample, Moment};
 
 /// The highest level whose mean time away, the time below it by the times it was reached, is within what waiting
 /// may cost. In loads.
@@ -40,6 +40,13 @@ pub(super) fn is_paid(
     }
     let price = account.between(PRICE_POOR, PRICE_RICH) * (PRICE_SHARE * count).max(1.0);
     memory.waste >= price
+}
+
+/// The largest load of the last readings but the newest: a step down is not deeper than all of them ask for.
+pub(super) fn lately(memory: &DemandMemory, at: Moment) -> f64 {
+    let is_late = |sample: &&LoadSample| seconds(at, sample.at) < LOW_LEAST_S;
+    let late = memory.samples.iter().rev().take_while(is_late);
+    late.map(|sample| sample.load).fold(0.0, f64::max)
 }
 
 /// Learns how long the load is below each level, and how often it reaches it.
