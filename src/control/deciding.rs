@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::overrides::Overrides;
 use super::{Good, Purpose};
 use crate::decide::{self, World};
-use crate::model::{Decision, Measured, Moment, Observed, Prices, TargetId, TargetState};
-use crate::observe::signals::Signals;
+use crate::model::{
+    Decision, Measured, Moment, Observed, Prices, SOURCE_PROVIDER, Spec, TargetId, TargetState,
+};
+use crate::observe::signals::{Measurements, Signals};
 use crate::record::{Book, Evidence};
 
 /// Timers of conditions count on across a restart of at most this long: what was unknown for longer may have
@@ -20,6 +22,8 @@ const TIMERS_KEPT: Duration = Duration::from_secs(600);
 pub(super) struct Deciding {
     /// Where signals come from.
     pub(super) signals: Signals,
+    /// Whether they were sampled since this run began.
+    pub(super) has_looked: bool,
     /// The memory of every target.
     pub(super) states: BTreeMap<TargetId, TargetState>,
     /// What was measured last, in the order of the target's policy's signals.
@@ -80,7 +84,13 @@ impl Deciding {
                 state.last_change = Some(since);
             }
         }
-        Self { signals, states, measured: BTreeMap::new(), overrides: Overrides::default() }
+        Self {
+            signals,
+            has_looked: false,
+            states,
+            measured: BTreeMap::new(),
+            overrides: Overrides::default(),
+        }
     }
 
     /// Decides all targets and brings the memories up to date. Targets that are gone are forgotten.
@@ -113,6 +123,18 @@ impl Deciding {
     ) -> Vec<Decision> {
         let mut states = self.states.clone();
         decide::decide_all(&self.world(now, good, observed, prices), &mut states)
+    }
+
+    /// Whether something that a provider measures is absent although replicas may be there.
+    pub(super) fn lacks_a_rate(&self, spec: &Spec, measured: &Measurements) -> bool {
+        measured.iter().any(|(target, measured)| {
+            let service = spec.services.get(&target.service);
+            let policy = service.and_then(|service| spec.policy_of(service));
+            let signals = policy.into_iter().flat_map(|policy| &policy.signals);
+            signals.zip(measured).any(|(signal, measured)| {
+                signal.source.as_str() == SOURCE_PROVIDER && *measured == Measured::Absent
+            })
+        })
     }
 
     /// Of replicas that exist and that nothing is remembered of, it is not known why they do: nothing goes down

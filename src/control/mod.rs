@@ -50,6 +50,10 @@ use overrides::TakenUp;
 use publish::{Publisher, PublisherError, WriterOptions};
 use published::read_status;
 
+/// How long the first look waits where a provider's rate has no reading to be counted from: twice the least time
+/// between two readings.
+const RATE_WAIT: Duration = Duration::from_secs(1);
+
 /// Told of every action's begin and end.
 pub type OnProgress = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
 
@@ -293,8 +297,15 @@ impl Controller {
         let ctx = self.ctx();
         self.deciding.signals.start(&ctx, spec, &self.setup.providers);
         let observed = self.observe(spec).await;
-        self.deciding.measured =
-            self.deciding.signals.collect(spec, &observed).await.into_targets();
+        let mut measured = self.deciding.signals.collect(spec, &observed).await;
+        if !self.deciding.has_looked && self.deciding.lacks_a_rate(spec, &measured) {
+            // A rate is between two readings, and this is the first of this run.
+            self.clock.sleep(RATE_WAIT).await;
+            self.deciding.signals.start(&self.ctx(), spec, &self.setup.providers);
+            measured = self.deciding.signals.collect(spec, &observed).await;
+        }
+        self.deciding.has_looked = true;
+        self.deciding.measured = measured.into_targets();
         observed
     }
 

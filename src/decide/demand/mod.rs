@@ -143,7 +143,9 @@ fn decide(
         // What is on its way up is needed although it is not here yet.
         let needed = whole(most / (1.0 + aim)).max(kept);
         let expected = if most > load { most } else { least };
-        let lower = whole(expected.max(memory::lately(memory, reading.at)) / (1.0 + aim));
+        // A stated window looks back by itself.
+        let lately = if stated.has_window { 0.0 } else { memory::lately(memory, reading.at) };
+        let lower = whole(expected.max(lately) / (1.0 + aim));
         if stated.has_window {
             wants = lower.min(count);
             why = if wants < count { Why::Load } else { Why::Near };
