@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Input;
 use crate::model::{
-    Count, Detail, Moment, Policy, Reason, SignalState, Stage, TargetState, TraceLine,
+    Autoscale, Count, Detail, Moment, Policy, Reason, SignalState, Stage, TargetState, TraceLine,
 };
 
 /// A decision in the making.
@@ -64,7 +64,9 @@ impl<'a> Draft<'a> {
     pub(super) fn new(input: &'a Input<'a>, state: &'a mut TargetState) -> Self {
         let facts = &input.facts;
         let current = state.effective.or(facts.observed).unwrap_or(facts.bounds.desired);
-        let lines = LINES_FIXED + input.policy.map_or(0, lines_of);
+        let is_metrics = facts.autoscale == Autoscale::Metrics;
+        let voting = input.policy.filter(|_| is_metrics);
+        let lines = voting.map_or(LINES_RESTING, |policy| LINES_FIXED + lines_of(policy));
         Self {
             input,
             state,
@@ -145,7 +147,9 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Lines that every decision has.
+/// Lines of a decision that nothing votes in: rest, bounds, observation, and a floor.
+const LINES_RESTING: usize = 4;
+/// Lines that every decision by a policy has.
 const LINES_FIXED: usize = 14;
 
 fn lines_of(policy: &Policy) -> usize {
