@@ -3,7 +3,7 @@
 //! Stands beside the flow: it lets time pass, and asks [`crate::decide`] at every tick, as the controller
 //! would. Nothing here decides. Pure: files and metric sources are read by whoever calls.
 //!
-//! [`Series`] (what was recorded) → [`replay`] (tick by tick) → [`Figures`] (second by second) → [`Report`],
+//! [`Series`] (what was recorded) → [`replay()`] (tick by tick) → [`Figures`] (second by second) → [`Report`],
 //! as text, Markdown, JSON and as a chart.
 //!
 //! What it cannot know: signals are replayed as they were recorded. One that depends on the replicas, as a
