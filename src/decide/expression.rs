@@ -8,17 +8,15 @@ use crate::model::{Detail, Policy, Reason, Stage, Variables};
 /// Lets the expression vote.
 pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
     let Some(expression) = &policy.expression else { return };
-    let mut values = Vec::with_capacity(expression.signals().len());
     for &index in expression.signals() {
         let Some(signal) = policy.signals.get(index) else { continue };
-        let Some(value) = draft.value(index) else {
+        if draft.value(index).is_none() {
             let detail = Detail::NoTarget { signal: signal.name.clone() };
             // Also of a signal that may be ignored: what the others ask for alone is not what is written.
             draft.lost = Some("the expression lacks a value, so the count does not go down");
             draft.note(Stage::Expression, draft.current, Some(Reason::MissingData), detail);
             return;
-        };
-        values.push((signal.name.as_str(), value));
+        }
     }
     let facts = &draft.input.facts;
     let variables = Variables {
@@ -27,7 +25,7 @@ pub(super) fn vote(draft: &mut Draft<'_>, policy: &Policy) {
         min: facts.bounds.min.0,
         max: facts.bounds.max.0,
     };
-    match expression.value(values, variables) {
+    match expression.value_at(|index| draft.value(index), variables) {
         Ok(value) => {
             let wants = replicas(value);
             draft.note(

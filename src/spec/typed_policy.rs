@@ -65,7 +65,7 @@ fn count(value: &Value) -> Option<Count> {
 }
 
 /// A percentage as a number: `50` for `50%`.
-fn percent(value: &Value) -> Option<f64> {
+pub(super) fn percent(value: &Value) -> Option<f64> {
     value.as_str()?.strip_suffix('%')?.parse().ok()
 }
 

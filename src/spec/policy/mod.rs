@@ -14,6 +14,7 @@ use super::codes;
 use super::findings::{Findings, Part};
 use super::load::Place;
 use super::suggest::{COMPARED_MAX, help_of};
+use super::typed_policy::percent;
 use crate::model::{
     Catalogue, EXPRESSION_VARIABLES, Expression, ExpressionError, SOURCE_PROVIDER, Severity,
     format_duration, parse_duration,
@@ -65,11 +66,6 @@ pub(super) fn check(
 
 /// The longest stabilization that is not asked about: a day has all of a load's usual ups and downs.
 const STABILIZATION_USUAL_MAX: Duration = Duration::from_secs(24 * 3600);
-
-/// A percentage as a number: `50` for `50%`.
-fn percent(value: &Value) -> Option<f64> {
-    value.as_str()?.strip_suffix('%')?.parse().ok()
-}
 
 /// A number with the sign of a step; not a number for what is none.
 fn sign(step: &Value) -> f64 {
