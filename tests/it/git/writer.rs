@@ -143,7 +143,9 @@ fn two_first_commits_by_path_are_both_kept() {
                 let start = &start;
                 scope.spawn(move || {
                     start.wait();
-                    let published = publish(&mut writer, &[one(name)]).unwrap();
+                    let published =
+                        publish_waiting(&mut writer, &[one(name)], &mut std::thread::sleep)
+                            .unwrap();
                     assert!(matches!(published, Published::Committed { .. }));
                 });
             }
