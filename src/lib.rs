@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod decide;
+pub mod forge;
 pub mod git;
 pub mod model;
 pub mod observe;

@@ -43,8 +43,8 @@ pub use expression::{
 };
 pub use floor::{Burst, Pause};
 pub use ids::{
-    CommitId, Count, IdError, Ordinal, OwnerId, PlanDigest, PolicyName, ProviderName, Region,
-    SecretName, ServiceId, SignalName, SourceName, TargetId, TemplateHash,
+    CommitId, Count, IdError, Ordinal, OwnerId, PlanDigest, PolicyName, ProviderName, PullNumber,
+    Region, SecretName, ServiceId, SignalName, SourceName, TargetId, TemplateHash,
 };
 pub use moment::Moment;
 pub use outcome::{FailureKind, Next, Outcome, OutcomeResult, TargetOutcome};

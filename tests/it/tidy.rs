@@ -16,6 +16,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("providers", &["model", "spec"]),
     ("observe", &["model", "spec", "providers"]),
     ("apply", &["model", "providers", "plan"]),
+    // Words for people come from plan's renderings.
+    ("forge", &["model", "plan"]),
+    // Listens: the forge's webhooks, which only wake the loop.
+    ("serve", &["model", "forge", "control"]),
     // Reads `tidegate.yaml`: spec's loader and diagnostics, what providers and metric sources accept, and what
     // the store keeps.
     ("config", &["model", "spec", "providers", "observe", "store"]),
@@ -35,6 +39,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "observe",
             "apply",
             "config",
+            // Pull requests: what a changed policy would have done, and where the plan is told.
+            "backtest",
+            "forge",
         ],
     ),
     // A view: control's functions, plan's renderings, spec's diagnostics. It starts the hidden worker and
@@ -55,6 +62,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "apply",
             "observe",
             "providers",
+            "forge",
+            "serve",
             "telemetry",
         ],
     ),
