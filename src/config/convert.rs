@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use super::forge;
 use super::metrics;
-use super::providers::{self, ignored};
+use super::providers;
 use super::raw;
 use super::url::{Transport, transport};
 use super::{Config, Credentials, Defaults, Repository, SecretRef, Status, codes};
@@ -22,7 +23,7 @@ use crate::spec::suggest::help_of;
 use crate::spec::violations::escape;
 
 /// Time between two looks at the repository: soon enough after a merge, and four requests a minute.
-const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
+pub(super) const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
 /// Time between decisions.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
 /// Time over which status changes are gathered into one commit.
@@ -43,12 +44,10 @@ pub(super) fn config(value: &Value, findings: &mut Findings<'_>) -> Option<Confi
             return None;
         }
     };
-    let later = [("forge", &raw.forge), ("api", &raw.api)];
-    for (key, _) in later.iter().filter(|(_, value)| value.is_some()) {
-        ignored(&format!("/{key}"), key, findings);
-    }
     let repository = repository(&raw.repository, findings);
     let status = status(raw.status.as_ref(), &repository, findings);
+    let forge = raw.forge.as_ref().and_then(|raw| forge::read(raw, &repository, findings));
+    let api = forge::api(raw.api.as_ref(), findings);
     let providers = providers::read(raw.providers.as_ref().unwrap_or(&BTreeMap::new()), findings);
     let names: Vec<&str> = raw.providers.iter().flatten().map(|(name, _)| name.as_str()).collect();
     let defaults = raw.defaults.as_ref();
@@ -82,6 +81,8 @@ pub(super) fn config(value: &Value, findings: &mut Findings<'_>) -> Option<Confi
         dry_run: raw.dry_run.unwrap_or(false),
         store: super::store::read(raw.store.as_ref(), findings),
         state_dir: PathBuf::from(raw.state_dir.as_deref().unwrap_or("/var/lib/tidegate")),
+        forge,
+        api,
         owner: raw.owner.and_then(|owner| OwnerId::try_from(owner.0).ok()),
     })
 }
@@ -284,7 +285,7 @@ fn credentials(
     }
 }
 
-fn missing(at: &str, what: &str, findings: &mut Findings<'_>) {
+pub(super) fn missing(at: &str, what: &str, findings: &mut Findings<'_>) {
     findings.at(
         Severity::Error,
         shared::MISSING_KEY,
@@ -343,7 +344,7 @@ fn prices(raw: Option<&raw::Prices>, names: &[&str], findings: &mut Findings<'_>
     prices
 }
 
-fn interval(
+pub(super) fn interval(
     raw: Option<&DurationText>,
     default: Duration,
     at: &str,

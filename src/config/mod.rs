@@ -5,6 +5,7 @@
 
 pub mod codes;
 mod convert;
+mod forge;
 mod formats;
 mod metrics;
 mod providers;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+pub use self::forge::{ApiConfig, ForgeConfig, ForgeCredentials, OnMismatch, PullRules};
 pub use self::render::text as render_text;
 pub use self::secrets::SecretRef;
 pub use self::store::StoreConfig;
@@ -67,6 +69,10 @@ pub struct Config {
     pub store: StoreConfig,
     /// Folder for the mirror and the writer's clone.
     pub state_dir: PathBuf,
+    /// Pull requests; `None` where they are nobody's business here.
+    pub forge: Option<ForgeConfig>,
+    /// Where the HTTP interface listens, when something needs it.
+    pub api: ApiConfig,
     /// Which controller replicas belong to; derived from the repository when absent.
     pub owner: Option<OwnerId>,
 }
@@ -205,6 +211,12 @@ impl Config {
         for secret in self.secrets.values_mut() {
             resolve_secret(secret, base);
         }
+        if let Some(forge) = &mut self.forge {
+            for secret in forge.secrets_mut() {
+                resolve_secret(secret, base);
+            }
+            forge.ca_file = forge.ca_file.as_ref().map(|file| base.join(file));
+        }
         for provider in self.providers.values_mut() {
             match provider {
                 ProviderConfig::Process(process) => {
@@ -281,6 +293,10 @@ impl Config {
             files.extend(secret.file().cloned());
         }
         files.extend(self.secrets.values().filter_map(|secret| secret.file().cloned()));
+        if let Some(forge) = &self.forge {
+            files.extend(forge.secrets().filter_map(|secret| secret.file().cloned()));
+            files.extend(forge.ca_file.clone());
+        }
         for provider in self.providers.values() {
             if let ProviderConfig::Docker(docker) = provider {
                 for tls in docker.tls.values() {

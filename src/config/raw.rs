@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::forge::{RawApi, RawForge};
 use super::formats::{BranchText, CurrencyText, EmailText, SecretRefText};
 use super::metrics::raw::SourceEntry;
 use crate::providers::docker::config::DockerConfig;
@@ -44,19 +45,16 @@ pub(super) struct Document {
     /// Which controller a replica belongs to: two controllers with different owners never see each other's
     /// replicas. Default: derived from the repository, its branch and path.
     pub(super) owner: Option<Label>,
-    /// Pull requests. Not acted on by this version.
-    pub(super) forge: Option<Ignored>,
+    /// Pull requests: their plan is a comment, and merging deploys.
+    pub(super) forge: Option<RawForge>,
     /// Metric sources, by the name that policies use; `provider` and `proxy` are built in.
     #[schemars(with = "Option<BTreeMap<Name, SourceEntry>>")]
     pub(super) metrics: Option<BTreeMap<String, Map<String, Value>>>,
-    /// The HTTP interface. Not acted on by this version.
-    pub(super) api: Option<Ignored>,
+    /// The HTTP interface.
+    pub(super) api: Option<RawApi>,
     /// The store of signals and events.
     pub(super) store: Option<super::store::RawStore>,
 }
-
-/// A mapping that a later version acts on.
-pub(super) type Ignored = Map<String, Value>;
 
 /// The repository with the spec.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -41,6 +41,8 @@ impl Advertisement {
 pub struct CommitInfo {
     /// Its id.
     pub id: CommitId,
+    /// The commits it stands on, the one of its branch first.
+    pub parents: Vec<CommitId>,
     /// Name of its author; what is not UTF-8 is replaced.
     pub author: String,
     /// Address of its author.
@@ -55,8 +57,8 @@ pub struct CommitInfo {
 
 /// A bare mirror of a remote repository. A cache: what it holds can always be fetched again.
 pub struct Mirror {
-    bare: Bare,
-    remote: Remote,
+    pub(super) bare: Bare,
+    pub(super) remote: Remote,
 }
 
 impl std::fmt::Debug for Mirror {
@@ -379,6 +381,7 @@ fn info(commit: &git2::Commit<'_>) -> Result<CommitInfo, GitError> {
     let message = text(commit.message_bytes());
     Ok(CommitInfo {
         id: commit_id(commit.id())?,
+        parents: commit.parent_ids().map(commit_id).collect::<Result<_, _>>()?,
         author: text(author.name_bytes()),
         email: text(author.email_bytes()),
         // A time that no calendar has is a lie of the committer; the epoch shows it as one.
