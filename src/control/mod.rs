@@ -12,6 +12,7 @@ mod lock;
 mod memory;
 pub mod overrides;
 mod pending;
+mod pulls;
 mod publish;
 mod published;
 mod reload;
@@ -47,8 +48,10 @@ use deciding::Deciding;
 use lock::StateLock;
 use memory::Memory;
 use overrides::TakenUp;
+use pulls::{Fact, Sight, by_name};
 use publish::{Publisher, PublisherError, WriterOptions};
 use published::read_status;
+use source::Judged;
 
 /// How long the first look waits where a provider's rate has no reading to be counted from: twice the least time
 /// between two readings.
@@ -80,6 +83,8 @@ pub struct Controller {
     progress: OnProgress,
     dry_run: bool,
     apply_max: Option<Duration>,
+    /// Where pull requests are planned from what is seen here, while the loop runs.
+    pulls: Option<pulls::Link>,
     _lock: Option<StateLock>,
 }
 
@@ -201,6 +206,7 @@ impl Controller {
             progress,
             dry_run,
             apply_max: None,
+            pulls: None,
             _lock: lock,
         })
     }
@@ -223,10 +229,12 @@ impl Controller {
     /// [`GitError`] when the repository cannot be reached; the spec in force stays.
     pub async fn poll(&mut self) -> Result<Polled, GitError> {
         let status_branch = &self.setup.config.status.branch;
-        let polled = self.source.poll(&self.setup.catalogue, status_branch).await;
+        let gate = self.pulls.as_ref().map(|pulls| &pulls.gate);
+        let polled = self.source.poll(&self.setup.catalogue, status_branch, gate).await;
         // A pause counts also where the spec cannot be read.
         let is_overridden = self.source.has_looked() && self.take_up_overrides().await;
         let polled = polled?;
+        self.tell_polled(&polled);
         if let (false, Some(publisher)) = (self.source.has_status_branch(), &mut self.publisher) {
             publisher.branch_is_gone();
         }
@@ -234,6 +242,44 @@ impl Controller {
             self.done.clear();
         }
         Ok(if polled == Polled::Unchanged && is_overridden { Polled::Overridden } else { polled })
+    }
+
+    /// Tells whoever plans pull requests what a poll found.
+    fn tell_polled(&mut self, polled: &Polled) {
+        let judged = self.source.take_judged();
+        let Some(pulls) = &self.pulls else { return };
+        let at = self.clock.now();
+        pulls.moved(self.source.head_seen());
+        if let Some(Judged { commit, judgement }) = judged {
+            pulls.tell(Fact::Judged { commit, judgement, at });
+        } else if let (Polled::Refused, Some(refused)) = (polled, self.source.refused())
+            && let Some(commit) = refused.commit.clone()
+        {
+            pulls.tell(Fact::Refused { commit, findings: refused.findings.clone(), at });
+        }
+    }
+
+    /// Plans pull requests from what is seen here from now on.
+    pub(crate) fn attach(&mut self, pulls: Option<pulls::Link>) {
+        self.pulls = pulls;
+    }
+
+    /// Shares what was seen with whoever plans pull requests.
+    fn show(&self, observed: &Observed) {
+        let Some(pulls) = &self.pulls else { return };
+        let in_force = self.source.good().cloned();
+        let measured = in_force.as_ref().map(|good| by_name(&good.spec, &self.deciding.measured));
+        let overrides = self.deciding.overrides.set();
+        pulls.show(Sight {
+            in_force,
+            branch_head: self.source.head_seen().cloned(),
+            catalogue: self.setup.catalogue.clone(),
+            observed: observed.clone(),
+            states: self.deciding.states.clone(),
+            measured: measured.unwrap_or_default(),
+            bursts: overrides.bursts().to_vec(),
+            pauses: overrides.pauses().to_vec(),
+        });
     }
 
     /// Reads bursts and pauses where somebody else wrote to the status branch. What cannot be read now is

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::pulls::Pulls;
 use super::watch::FileWatch;
 use super::{ControlError, Controller, Polled, Setup, Ticked};
 use crate::apply::{Clock, StopSign, elapsed};
@@ -77,7 +78,9 @@ pub async fn run(
     let named = controller.setup().config.files();
     let fixed: Vec<PathBuf> =
         around.files.iter().filter(|file| !named.contains(file)).cloned().collect();
-    let mut watch = match FileWatch::start(&around.files, sender) {
+    let clock = around.clock.clone();
+    let mut pulls = attach(&mut controller, &clock, &sender, None)?;
+    let mut watch = match FileWatch::start(&around.files, sender.clone()) {
         Ok(watch) => Some(watch),
         Err(error) => {
             tracing::warn!(%error, "cannot watch the configuration; changes need a restart");
@@ -85,7 +88,6 @@ pub async fn run(
         }
     };
     controller.limit_apply(APPLY_MAX);
-    let clock = around.clock.clone();
     let mut poll = Timer::due(clock.now());
     let mut decide = Timer::due(clock.now());
     let mut is_heard = true;
@@ -124,14 +126,25 @@ pub async fn run(
                         let named = controller.setup().config.files();
                         watch.renew(&[&fixed[..], &named].concat());
                     }
+                    if is_changed {
+                        pulls = attach(&mut controller, &clock, &sender, pulls)?;
+                    }
                     let now = clock.now();
                     (poll, decide) = (Timer::due(now), Timer::due(now));
                 }
-                Some(Event::Wake) => poll = Timer::due(clock.now()),
+                Some(Event::Wake) => {
+                    poll = Timer::due(clock.now());
+                    if let Some(pulls) = &pulls {
+                        pulls.wake();
+                    }
+                }
                 // Nobody can send any more; the timers go on.
                 None => is_heard = false,
             },
         }
+    }
+    if let Some(pulls) = &pulls {
+        pulls.end();
     }
     tracing::info!("shutting down: publishing what is left");
     match tokio::time::timeout(LAST_PUSH_MAX, controller.flush()).await {
@@ -142,6 +155,18 @@ pub async fn run(
         Err(_) => tracing::warn!("the last push takes too long; history stays in the journal"),
     }
     Ok(())
+}
+
+/// Starts whoever plans pull requests, in the place of the one before.
+fn attach(
+    controller: &mut Controller,
+    clock: &Arc<dyn Clock>,
+    events: &mpsc::Sender<Event>,
+    before: Option<Pulls>,
+) -> Result<Option<Pulls>, ControlError> {
+    let (pulls, link) = Pulls::begin(controller.setup(), clock, events, before)?.unzip();
+    controller.attach(link);
+    Ok(pulls)
 }
 
 /// Polls, and says whether there is something to act on.

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::apply::Secrets;
+use crate::apply::{Clock as _, Secrets, SystemClock};
 use crate::config::secrets::SecretSource;
-use crate::config::{Config, Credentials, SecretRef};
+use crate::config::{Config, Credentials, ForgeConfig, ForgeCredentials, SecretRef};
+use crate::forge::Forge;
+use crate::forge::github::{self, GitHub};
 use crate::git::{Auth, Remote, RepoUrl};
 use crate::model::{Catalogue, OwnerId, Secret, SecretName};
 use crate::observe::signals::{self, ResolveSecret, Sources};
@@ -58,6 +60,9 @@ pub enum SetupError {
         /// What is wrong with its configuration.
         message: String,
     },
+    /// The forge could not be made.
+    #[error("forge: {0}")]
+    Forge(String),
     /// The owner derived or configured is not usable.
     #[error("owner: {0}")]
     Owner(String),
@@ -73,7 +78,9 @@ pub struct Setup {
     /// The metric sources.
     pub sources: Sources,
     /// What a spec may refer to.
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
+    /// Where pull requests are; `None` where none is configured.
+    pub forge: Option<Arc<dyn Forge>>,
     /// Whose replicas this controller sees and touches.
     pub owner: OwnerId,
     /// How the spec repository is read.
@@ -152,7 +159,8 @@ impl Setup {
         let abouts = providers.iter().map(|(name, p)| (name.clone(), p.about().clone())).collect();
         let sources = sources(&config, &source)?;
         let kinds = sources.iter().map(|(name, s)| (name.clone(), s.about().clone())).collect();
-        let catalogue = config.catalogue(abouts, kinds);
+        let catalogue = Arc::new(config.catalogue(abouts, kinds));
+        let forge = config.forge.as_ref().map(|forge| self::forge(forge, &source)).transpose()?;
         let secrets = Arc::new(ConfiguredSecrets { names: config.secrets.clone(), source });
         Ok(Self {
             remote: read,
@@ -161,6 +169,7 @@ impl Setup {
             providers,
             sources,
             catalogue,
+            forge,
             secrets,
             config,
         })
@@ -182,6 +191,46 @@ fn owner(config: &Config, url: &RepoUrl) -> Result<OwnerId, SetupError> {
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("t{}", hex.get(..OWNER_DIGITS).unwrap_or(&hex));
     OwnerId::try_from(text).map_err(|error| SetupError::Owner(error.to_string()))
+}
+
+/// The forge. Reaches nothing: that its credentials are good shows with the first call.
+fn forge(
+    config: &ForgeConfig,
+    source: &Arc<dyn SecretSource + Send + Sync>,
+) -> Result<Arc<dyn Forge>, SetupError> {
+    let resolve = |key, reference: &SecretRef| {
+        crate::config::secrets::resolve(reference, source.as_ref()).map_err(|error| {
+            SetupError::Credential {
+                key,
+                reference: reference.to_string(),
+                message: with_causes(&error),
+            }
+        })
+    };
+    let auth = match &config.credentials {
+        ForgeCredentials::Token(token) => {
+            github::Auth::Token(resolve("forge.credentials.tokenRef", token)?)
+        }
+        ForgeCredentials::App { id, installation, private_key } => github::Auth::App {
+            id: id.clone(),
+            installation_id: *installation,
+            private_key: resolve("forge.credentials.app.privateKeyRef", private_key)?,
+        },
+    };
+    let options = github::Options {
+        api_url: config.api_url.clone(),
+        owner: config.repo_owner.clone(),
+        repo: config.repo_name.clone(),
+        auth,
+        ca_file: config.ca_file.clone(),
+        proxy: config.proxy.clone(),
+        now: Arc::new(|| SystemClock.now()),
+        budget: github::Budget::default(),
+    };
+    match GitHub::new(options) {
+        Ok(forge) => Ok(Arc::new(forge)),
+        Err(error) => Err(SetupError::Forge(with_causes(&error))),
+    }
 }
 
 /// The metric sources. Their secrets are read when they are used, so that a changed one counts at once.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::pulls::{Gate, Judgement};
 use crate::git::{GitError, Mirror};
 use crate::model::{
     Catalogue, CommitId, Diagnostic, ServiceId, Severity, Sources, Spec, TemplateHash,
@@ -59,6 +60,13 @@ pub enum Polled {
     Refused,
 }
 
+/// What the gate said of a head.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) commit: CommitId,
+    pub(super) judgement: Judgement,
+}
+
 /// The spec repository, as the controller sees it.
 #[derive(Debug)]
 pub struct Source {
@@ -67,6 +75,10 @@ pub struct Source {
     path: String,
     seen: Option<CommitId>,
     good: Option<Arc<Good>>,
+    /// The head, where it is good and may not be put in force.
+    held: Option<Arc<Good>>,
+    /// What was last judged about a new head.
+    judged: Option<Judged>,
     refused: Option<Refused>,
     has_status_branch: bool,
     status_head: Option<CommitId>,
@@ -86,6 +98,8 @@ impl Source {
             path,
             seen: None,
             good: None,
+            held: None,
+            judged: None,
             refused: None,
             has_status_branch: true,
             status_head: None,
@@ -106,6 +120,16 @@ impl Source {
     /// The commit at which the last poll saw the status branch.
     pub(super) fn status_head(&self) -> Option<&CommitId> {
         self.status_head.as_ref()
+    }
+
+    /// The head of the spec branch that was looked into last.
+    pub(super) fn head_seen(&self) -> Option<&CommitId> {
+        self.seen.as_ref()
+    }
+
+    /// The folder of the spec.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The spec branch.
@@ -155,6 +179,7 @@ impl Source {
         &mut self,
         catalogue: &Catalogue,
         status_branch: &str,
+        gate: Option<&Gate>,
     ) -> Result<Polled, GitError> {
         let advertised = self.with_mirror(|mirror| mirror.advertise()).await?;
         self.has_looked = true;
@@ -167,20 +192,23 @@ impl Source {
             );
             // When it comes back, be it at the same commit, it is read again.
             self.seen = None;
+            self.held = None;
             return Ok(self.refuse(None, vec![sentence]));
         };
         if self.seen.as_ref() == Some(&head) {
-            return Ok(Polled::Unchanged);
+            // Somebody may have agreed meanwhile, or the forge may know by now.
+            return match self.held.clone() {
+                Some(good) => self.admit(good, catalogue, gate).await,
+                None => Ok(Polled::Unchanged),
+            };
         }
         let branch = self.branch.clone();
         self.with_mirror(move |mirror| mirror.fetch(&[&branch])).await?;
         let loaded = self.load(&head, Some(catalogue)).await?;
         self.seen = Some(head.clone());
+        self.held = None;
         match loaded.good {
-            Some(good) => {
-                self.adopt(good).await?;
-                Ok(Polled::Adopted(head))
-            }
+            Some(good) => self.admit(Arc::new(good), catalogue, gate).await,
             None => {
                 let errors: Vec<String> = loaded
                     .diagnostics
@@ -193,12 +221,45 @@ impl Source {
         }
     }
 
+    /// Puts a good head in force, unless the gate keeps it.
+    async fn admit(
+        &mut self,
+        good: Arc<Good>,
+        catalogue: &Catalogue,
+        gate: Option<&Gate>,
+    ) -> Result<Polled, GitError> {
+        let judgement = match gate {
+            Some(gate) => gate.judge(self, catalogue, self.good.as_deref(), &good).await?,
+            None => Judgement::Go(Vec::new()),
+        };
+        let commit = good.commit.clone();
+        let sentence = judgement.sentence(&commit);
+        let polled = match sentence {
+            None => {
+                self.adopt(good).await?;
+                Polled::Adopted(commit.clone())
+            }
+            Some(sentence) => {
+                self.held = Some(good);
+                self.refuse(Some(commit.clone()), vec![sentence])
+            }
+        };
+        self.judged = (polled != Polled::Unchanged).then_some(Judged { commit, judgement });
+        Ok(polled)
+    }
+
+    /// What was judged about a new head since this was asked last.
+    pub(super) fn take_judged(&mut self) -> Option<Judged> {
+        self.judged.take()
+    }
+
     /// Puts a good spec in force.
-    async fn adopt(&mut self, good: Good) -> Result<(), GitError> {
+    async fn adopt(&mut self, good: Arc<Good>) -> Result<(), GitError> {
         good.warn();
         let commit = good.commit.clone();
         self.with_mirror(move |mirror| mirror.pin(PIN_GOOD, &commit)).await?;
-        self.good = Some(Arc::new(good));
+        self.good = Some(good);
+        self.held = None;
         self.refused = None;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::cycle::{Planned, Ticked, done_in_full, is_in_full};
 use super::deciding::Decided;
+use super::pulls::Fact;
 use super::{Applied, ControlError, Controller, Good};
 use crate::apply::{self, Clock, StopReason, StopSign, World};
 use crate::decide;
@@ -52,6 +53,11 @@ impl Controller {
         }
         lines.extend(self.book.decided(&cause, &planned.plan));
 
+        let actions = planned.plan.targets.iter().flat_map(|target| &target.steps);
+        let actions = actions.map(|step| step.actions.len()).sum();
+        if let Some(pulls) = self.pulls.as_ref().filter(|_| actions > 0) {
+            pulls.tell(Fact::Began { commit: good.commit.clone(), actions });
+        }
         let outcomes = if self.dry_run { Vec::new() } else { self.apply(&planned, shutdown).await };
         let evidence = self.deciding.evidence(&good, &before);
         let applied = self::cause(self.clock.as_ref(), &good, evidence);
@@ -82,8 +88,13 @@ impl Controller {
         let evidence = self.deciding.evidence(&good, &before);
         let settled = self::cause(self.clock.as_ref(), &good, evidence);
         lines.extend(self.book.settled(&settled, after, &outcomes));
+        self.show(observed);
         self.record(lines, after, observed)?;
-        Ok(Ticked { planned, outcomes, is_superseded, is_deferred })
+        let ticked = Ticked { planned, outcomes, is_superseded, is_deferred };
+        if let Some(pulls) = &self.pulls {
+            pulls.tell(fact(&ticked, self.clock.now()));
+        }
+        Ok(ticked)
     }
 
     /// Notes what of the commit in force is done; says whether that changes what a plan starts from.
@@ -211,6 +222,20 @@ impl Controller {
         }
         publisher.set_status(now, status);
         Ok(())
+    }
+}
+
+/// What a cycle did, for whoever reports it where the change was reviewed.
+fn fact(ticked: &Ticked, at: jiff::Timestamp) -> Fact {
+    let done = ticked.outcomes.iter().flat_map(|target| &target.outcomes);
+    Fact::Cycled {
+        commit: ticked.planned.good.commit.clone(),
+        is_in_full: ticked.is_in_full(),
+        is_cut: ticked.is_superseded || ticked.is_deferred,
+        actions: done.filter(|outcome| outcome.result == OutcomeResult::Applied).count(),
+        failures: ticked.failures(),
+        waits: ticked.not_done(),
+        at,
     }
 }
 

@@ -24,6 +24,15 @@ pub struct Sources {
     pub findings: Vec<Diagnostic>,
 }
 
+impl Sources {
+    /// The file of this path.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<&SourceFile> {
+        let mut files = self.spec.iter().chain(&self.services).chain(&self.policies);
+        files.find(|file| file.path == path)
+    }
+}
+
 /// Bytes one file of a spec may have: 10,000 services with templates fit in a third of it.
 pub const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Files a spec may have.

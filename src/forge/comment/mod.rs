@@ -141,3 +141,26 @@ pub struct Merge {
     /// line of plain text.
     pub differences: Vec<String>,
 }
+
+impl Phase {
+    /// The merge, where there was one.
+    #[must_use]
+    pub fn merge(&self) -> Option<&Merge> {
+        match self {
+            Self::Planned | Self::Invalid | Self::Conflict | Self::Untouched => None,
+            Self::Applying { merged, .. }
+            | Self::Applied { merged, .. }
+            | Self::Failed { merged, .. }
+            | Self::Waiting { merged, .. }
+            | Self::Superseded { merged, .. }
+            | Self::Held { merged, .. }
+            | Self::Refused { merged, .. } => Some(merged),
+        }
+    }
+
+    /// Whether nothing follows.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Applied { .. } | Self::Superseded { .. })
+    }
+}

@@ -1,0 +1,478 @@
+//! Between a merge and its apply: is what was merged what was reviewed?
+//!
+//! Every commit since the one in force is a *link*. A link that a pull request brought must have the digest of
+//! the plan that the pull request's comment showed, or the digest from the commit in force on, so that several
+//! pull requests may arrive at once and a later one may cover an earlier one. A commit that nobody reviewed (a
+//! direct push, a pull request merged before it could be planned) has nothing to be compared with.
+//!
+//! Where the merge result is to the byte what was planned here, nobody has to be asked; else the forge says
+//! which pull request a commit is from. What cannot be known is held like what differs, as long as
+//! `onMismatch` says `hold`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::control::source::{Good, Source};
+use super::reviews::{APPROVAL_DIGITS_MIN, Review, Reviews};
+use crate::config::OnMismatch;
+use crate::forge::comment;
+use crate::forge::{Forge, ForgeError, Pull, PullState};
+use crate::git::{CommitInfo, GitError, Mirror};
+use crate::model::{Catalogue, CommitId, OwnerId, PlanDigest, PullNumber};
+use crate::plan;
+
+/// Commits of the branch that are looked through for pull requests: more than are merged between two polls.
+const LINKS_MAX: usize = 100;
+/// Time that the forge has to say which pull requests commits are from: nothing else is decided meanwhile. What
+/// is not known then is asked again with the next poll.
+const ASK_MAX: Duration = Duration::from_secs(5);
+/// A pull request may have been touched by the forge's clock before its commit was made by the committer's.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(24);
+
+/// Decides whether a new commit may be put in force.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) forge: Arc<dyn Forge>,
+    pub(crate) reviews: Reviews,
+    pub(crate) on_mismatch: OnMismatch,
+    pub(crate) owner: OwnerId,
+    pub(crate) branch: String,
+    /// The mirror that has the heads of pull requests.
+    pub(crate) mirror: Arc<Mutex<Mirror>>,
+}
+
+/// A pull request that was merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MergedPull {
+    pub(crate) number: PullNumber,
+    /// Its commit on the base branch.
+    pub(crate) commit: CommitId,
+    /// How it differs from what was reviewed.
+    pub(crate) differences: Vec<String>,
+}
+
+/// Something merged that is not what was reviewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    pub(crate) pull: MergedPull,
+    /// The digest of what was merged.
+    pub(crate) digest: PlanDigest,
+}
+
+/// What becomes of a new commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// It is put in force; these pull requests came with it, newest first.
+    Go(Vec<MergedPull>),
+    /// It is held, because of these.
+    Hold(Vec<Mismatch>),
+    /// It is held until something is known.
+    Wait(String),
+}
+
+impl Judgement {
+    /// Why a commit is not put in force, for people; `None` where it is.
+    pub(crate) fn sentence(&self, commit: &CommitId) -> Option<String> {
+        match self {
+            Self::Go(_) => None,
+            Self::Wait(why) => Some(format!("{} is held: {why}", commit.short())),
+            Self::Hold(mismatches) => {
+                let pulls: Vec<String> = mismatches
+                    .iter()
+                    .map(|Mismatch { pull, digest }| {
+                        let digits = digest.as_str().strip_prefix("sha256:").unwrap_or_default();
+                        format!(
+                            "what pull request {} merged is not what its plan showed: revert it, or comment \
+                             `/tidegate apply {}` there",
+                            pull.number,
+                            digits.get(..APPROVAL_DIGITS_MIN).unwrap_or(digits)
+                        )
+                    })
+                    .collect();
+                Some(format!("{} is held: {}", commit.short(), pulls.join("; ")))
+            }
+        }
+    }
+}
+
+/// One commit of the branch, and the content of its spec folder before and after.
+struct Link {
+    info: CommitInfo,
+    tree: String,
+    tree_before: String,
+}
+
+impl Gate {
+    /// Judges a commit that is to follow the one in force.
+    ///
+    /// # Errors
+    /// [`GitError`] when the mirror cannot be read.
+    pub(crate) async fn judge(
+        &self,
+        source: &Source,
+        catalogue: &Catalogue,
+        in_force: Option<&Good>,
+        new: &Good,
+    ) -> Result<Judgement, GitError> {
+        let Some(in_force) = in_force else { return Ok(Judgement::Go(Vec::new())) };
+        let Some(links) = links(source, &in_force.commit, &new.commit).await? else {
+            // The branch was rewritten: there is no way from the one to the other to look along.
+            return Ok(Judgement::Go(Vec::new()));
+        };
+        let (known, open) = self.known(&in_force.commit, &links);
+        if open.is_empty() {
+            return Ok(Judgement::Go(known));
+        }
+        match tokio::time::timeout(ASK_MAX, self.ask(source, catalogue, in_force, &links, &open))
+            .await
+        {
+            Ok(Ok(asked)) => Ok(self.settled(known, asked)),
+            Ok(Err(Asking::Git(error))) => Err(error),
+            Ok(Err(Asking::Forge(error))) => Ok(self.unknown(known, error.to_string())),
+            Err(_) => Ok(self.unknown(known, "the forge takes too long to answer".to_owned())),
+        }
+    }
+
+    /// What needs nobody to be asked: the pull requests that were planned to give exactly what they gave, and
+    /// the links that remain.
+    fn known(&self, in_force: &CommitId, links: &[Link]) -> (Vec<MergedPull>, Vec<usize>) {
+        let (mut known, mut open) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        while let Some(link) = links.get(at) {
+            let merged =
+                |number| MergedPull { number, commit: link.info.id.clone(), differences: Vec::new() };
+            if link.tree == link.tree_before {
+                at += 1;
+            } else if let Some(number) = self.reviews.planned_from(in_force, &link.tree) {
+                known.push(merged(number));
+                break;
+            } else if let Some((number, covered)) =
+                links.get(at..).into_iter().flatten().enumerate().find_map(|(n, first)| {
+                    Some((self.reviews.planned(&first.tree_before, &link.tree)?, n + 1))
+                })
+            {
+                known.push(merged(number));
+                at += covered;
+            } else {
+                open.push(at);
+                at += 1;
+            }
+        }
+        (known, open)
+    }
+
+    /// Which pull requests the open links are from, and whether they are what was reviewed.
+    async fn ask(
+        &self,
+        source: &Source,
+        catalogue: &Catalogue,
+        in_force: &Good,
+        links: &[Link],
+        open: &[usize],
+    ) -> Result<Asked, Asking> {
+        let oldest = links.last().map_or(Timestamp::UNIX_EPOCH, |link| link.info.time);
+        let since = oldest.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::UNIX_EPOCH);
+        let closed = self.forge.closed_pulls(&self.branch, since).await?;
+        let mut asked = Asked::default();
+        let mut covered = 0;
+        for at in open {
+            let Some(link) = links.get(*at).filter(|_| *at >= covered) else { continue };
+            let pull = match closed.iter().find(|pull| is_merge_of(&link.info, pull)) {
+                Some(pull) => pull.clone(),
+                None => match self.hinted(&link.info).await? {
+                    Hinted::Nobody => continue,
+                    Hinted::Pull(pull) => *pull,
+                    Hinted::NotYet(number) => {
+                        asked.waits.push(format!(
+                            "{} seems to be from pull request {number}, which the forge does not call \
+                             merged yet",
+                            link.info.id.short()
+                        ));
+                        continue;
+                    }
+                },
+            };
+            let (_, facts) = self.forge.pull(pull.number).await?;
+            let count = usize::try_from(facts.commits).unwrap_or(1).max(1);
+            let mut merged = MergedPull {
+                number: pull.number,
+                commit: link.info.id.clone(),
+                differences: Vec::new(),
+            };
+            let review = match self.reviews.of(pull.number) {
+                Some(review) => Reviewed::Known(review),
+                None => self.read_review(pull.number).await?,
+            };
+            let review = match review {
+                Reviewed::Known(review) => review,
+                Reviewed::Never => {
+                    asked.merged.push(merged);
+                    continue;
+                }
+                Reviewed::Unknown(why) => {
+                    let digest = self.digest(source, catalogue, Some(in_force), link).await?;
+                    if !digest.as_ref().is_some_and(|digest| self.reviews.is_approved(digest)) {
+                        merged.differences.push(why);
+                    }
+                    asked.take(merged, digest);
+                    continue;
+                }
+            };
+            let after = self.load(source, catalogue, &link.info.id).await;
+            let mut first_digest = None;
+            let mut is_reviewed = false;
+            // Of a squash or a merge the commit before is the base; of a rebase it is as many commits back
+            // as the pull request had.
+            for back in [1, count] {
+                let base = links.get(*at + back - 1).and_then(|first| first.info.parents.first());
+                let Some(base) = base else { continue };
+                let before = self.load(source, catalogue, base).await;
+                let Some(digest) = digest_of(before.as_ref(), after.as_ref()) else { continue };
+                if Some(&digest) == review.digest.as_ref() {
+                    is_reviewed = true;
+                    covered = covered.max(*at + back);
+                    break;
+                }
+                first_digest.get_or_insert(digest);
+            }
+            let whole = digest_of(Some(in_force), after.as_ref());
+            if !is_reviewed && whole.is_some() && whole == review.digest {
+                asked.merged.push(merged);
+                break;
+            }
+            let digest = first_digest.or(whole);
+            let is_approved =
+                digest.as_ref().is_some_and(|digest| self.reviews.is_approved(digest));
+            if !is_reviewed && !is_approved {
+                merged.differences =
+                    self.differences(source, catalogue, &review, link, after.as_ref()).await;
+            }
+            asked.take(merged, digest);
+        }
+        Ok(asked)
+    }
+
+    fn settled(&self, mut known: Vec<MergedPull>, asked: Asked) -> Judgement {
+        let is_held = self.on_mismatch == OnMismatch::Hold;
+        if is_held && !asked.mismatches.is_empty() {
+            return Judgement::Hold(asked.mismatches);
+        }
+        if is_held && !asked.waits.is_empty() {
+            return Judgement::Wait(asked.waits.join("; "));
+        }
+        known.extend(asked.merged);
+        known.extend(asked.mismatches.into_iter().map(|mismatch| mismatch.pull));
+        Judgement::Go(known)
+    }
+
+    fn unknown(&self, known: Vec<MergedPull>, why: String) -> Judgement {
+        match self.on_mismatch {
+            OnMismatch::Hold => Judgement::Wait(format!(
+                "it is not known yet whether the new commit is what was reviewed: {why}"
+            )),
+            OnMismatch::Apply => Judgement::Go(known),
+        }
+    }
+
+    /// The pull request that a commit's own words name, for the moment in which the forge has moved the
+    /// branch and not yet the pull request.
+    async fn hinted(&self, info: &CommitInfo) -> Result<Hinted, Asking> {
+        let Some(number) = named(&info.subject) else { return Ok(Hinted::Nobody) };
+        match self.forge.pull(number).await {
+            Ok((pull, _)) if is_merge_of(info, &pull) => Ok(Hinted::Pull(Box::new(pull))),
+            Ok((pull, _)) if pull.state == PullState::Open && pull.base == self.branch => {
+                // Anybody may write a number into a commit: only a pull request that was planned waits.
+                let is_planned = self.reviews.of(number).is_some();
+                Ok(if is_planned { Hinted::NotYet(number) } else { Hinted::Nobody })
+            }
+            Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(Hinted::Nobody),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the comment of a pull request showed, read from the comment itself.
+    async fn read_review(&self, number: PullNumber) -> Result<Reviewed, Asking> {
+        let me = self.forge.me().await?;
+        let comments = self.forge.comments(number, None).await?;
+        let ours = comments.iter().filter(|comment| comment.author == me);
+        let Some(read) = ours.into_iter().find_map(|c| comment::read(&c.body, &self.owner)) else {
+            return Ok(Reviewed::Never);
+        };
+        if !read.is_intact {
+            return Ok(Reviewed::Unknown(
+                "the comment with the plan was edited by hand, so what was reviewed is not known"
+                    .to_owned(),
+            ));
+        }
+        let memo = read.memo;
+        Ok(Reviewed::Known(Review {
+            head: memo.head,
+            base: memo.base,
+            from: memo.from,
+            digest: memo.digest,
+            spec_tree: None,
+            base_tree: None,
+        }))
+    }
+
+    async fn load(&self, source: &Source, catalogue: &Catalogue, at: &CommitId) -> Option<Good> {
+        source.load_if_known(at, Some(catalogue)).await
+    }
+
+    async fn digest(
+        &self,
+        source: &Source,
+        catalogue: &Catalogue,
+        in_force: Option<&Good>,
+        link: &Link,
+    ) -> Result<Option<PlanDigest>, Asking> {
+        let after = self.load(source, catalogue, &link.info.id).await;
+        Ok(digest_of(in_force, after.as_ref()))
+    }
+
+    /// How what was merged differs from what was reviewed, in lines of plain text.
+    async fn differences(
+        &self,
+        source: &Source,
+        catalogue: &Catalogue,
+        review: &Review,
+        link: &Link,
+        after: Option<&Good>,
+    ) -> Vec<String> {
+        let (base, head, path) = (review.base.clone(), review.head.clone(), source.path().to_owned());
+        let mirror = self.mirror.clone();
+        let merge = move || {
+            let mirror = mirror.lock().unwrap_or_else(PoisonError::into_inner);
+            mirror.merge_spec(&base, &head, &path)
+        };
+        let reviewed = tokio::task::spawn_blocking(merge)
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .and_then(|merged| crate::spec::load(&merged.sources?, Some(catalogue)).spec);
+        let (Some(reviewed), Some(after)) = (reviewed, after) else {
+            return vec![format!(
+                "the plan in the comment is of {} on {}, and what was merged in {} is not the same",
+                review.head.short(),
+                review.base.short(),
+                link.info.id.short()
+            )];
+        };
+        plan::render::differences(&reviewed, &after.spec)
+    }
+}
+
+fn digest_of(before: Option<&Good>, after: Option<&Good>) -> Option<PlanDigest> {
+    Some(plan::digest(before.map(|good| &good.spec), &after?.spec))
+}
+
+/// What asking came to.
+#[derive(Debug, Default)]
+struct Asked {
+    merged: Vec<MergedPull>,
+    mismatches: Vec<Mismatch>,
+    waits: Vec<String>,
+}
+
+impl Asked {
+    fn take(&mut self, pull: MergedPull, digest: Option<PlanDigest>) {
+        match digest {
+            Some(digest) if !pull.differences.is_empty() => {
+                self.mismatches.push(Mismatch { pull, digest });
+            }
+            Some(_) | None => self.merged.push(pull),
+        }
+    }
+}
+
+enum Hinted {
+    Nobody,
+    Pull(Box<Pull>),
+    NotYet(PullNumber),
+}
+
+enum Reviewed {
+    Known(Review),
+    Never,
+    Unknown(String),
+}
+
+enum Asking {
+    Git(GitError),
+    Forge(ForgeError),
+}
+
+impl From<GitError> for Asking {
+    fn from(error: GitError) -> Self {
+        Self::Git(error)
+    }
+}
+
+impl From<ForgeError> for Asking {
+    fn from(error: ForgeError) -> Self {
+        Self::Forge(error)
+    }
+}
+
+/// Whether a commit is what merging a pull request put on the branch.
+fn is_merge_of(info: &CommitInfo, pull: &Pull) -> bool {
+    let PullState::Merged { commit, .. } = &pull.state else { return false };
+    commit.as_ref() == Some(&info.id) || info.parents.get(1) == Some(&pull.head)
+}
+
+/// The pull request that a subject names as GitHub's own do: `Title (#7)` or `Merge pull request #7 from ...`.
+fn named(subject: &str) -> Option<PullNumber> {
+    let digits = match subject.strip_prefix("Merge pull request #") {
+        Some(rest) => rest.split(' ').next()?,
+        None => subject.trim_end().strip_suffix(')')?.rsplit_once("(#")?.1,
+    };
+    digits.parse().ok().map(PullNumber)
+}
+
+/// The commits of the branch from after the one in force up to the new one, newest first; `None` where there is
+/// no such way.
+async fn links(
+    source: &Source,
+    in_force: &CommitId,
+    new: &CommitId,
+) -> Result<Option<Vec<Link>>, GitError> {
+    let (in_force, new, path) = (in_force.clone(), new.clone(), source.path().to_owned());
+    source
+        .with_mirror(move |mirror| {
+            let log = mirror.log(&new, LINKS_MAX)?;
+            let Some(end) = log.iter().position(|info| info.id == in_force) else {
+                return Ok(None);
+            };
+            let mut links = Vec::new();
+            for info in log.into_iter().take(end) {
+                let tree = mirror.spec_tree(&info.id, &path)?.unwrap_or_default();
+                let tree_before = match info.parents.first() {
+                    Some(parent) => mirror.spec_tree(parent, &path)?.unwrap_or_default(),
+                    None => String::new(),
+                };
+                links.push(Link { info, tree, tree_before });
+            }
+            Ok(Some(links))
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_names_its_pull_request_as_github_writes_it() {
+        for (subject, number) in [
+            ("Raise web (#7)", Some(7)),
+            ("Merge pull request #12 from acme/more-web", Some(12)),
+            ("Fix (#3) and more", None),
+            ("Merge branch 'main'", None),
+            ("Raise web (#x)", None),
+        ] {
+            assert_eq!(named(subject), number.map(PullNumber), "{subject}");
+        }
+    }
+}

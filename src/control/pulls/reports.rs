@@ -1,0 +1,273 @@
+//! Says at the forge what becomes of what was merged: in the same comment that showed the plan, and as a check on
+//! the commit.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::deployments::{Deployment, Stand};
+use super::gate::MergedPull;
+use super::sight::Sight;
+use super::sticky::{Board, Command, Sticky, commands};
+use super::worker::{Trouble, Worker};
+use crate::control::run::Event;
+use crate::forge::comment::{self, MEMO_VERSION, Memo, Merge, Phase};
+use crate::forge::{Check, CheckState, Context, ForgeError, PullState};
+use crate::model::{CommitId, PullNumber};
+
+/// How long ago a pull request may have been merged for its comment to be brought up to date after a restart.
+const RESUME_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+impl Worker {
+    /// Says what is not said yet.
+    pub(super) async fn report_deployments(&mut self) -> Result<(), Trouble> {
+        for at in 0..self.deployments.all.len() {
+            let Some(deployment) = self.deployments.all.get(at) else { continue };
+            let stand = deployment.stand.clone();
+            if !stand.is_said() || deployment.reported.as_ref() == Some(&stand) {
+                continue;
+            }
+            let deployment = deployment.clone();
+            match self.report(&deployment).await {
+                Ok(()) => {}
+                Err(Trouble::Forge(error)) if !error.is_passing() => {
+                    tracing::warn!(commit = %deployment.commit, %error, "could not say what became of a merge");
+                }
+                Err(trouble) => return Err(trouble),
+            }
+            if let Some(deployment) = self.deployments.all.get_mut(at) {
+                deployment.reported = Some(stand);
+            }
+        }
+        self.deployments.tidy();
+        Ok(())
+    }
+
+    async fn report(&mut self, deployment: &Deployment) -> Result<(), Trouble> {
+        if self.parts.dry_run {
+            return Ok(());
+        }
+        let board = self.board().await?;
+        let pulls = match &deployment.stand {
+            // Of a commit that is refused nobody has said yet which pull request it is from.
+            Stand::Refused { .. } if deployment.pulls.is_empty() => {
+                self.pulls_of(&deployment.commit, deployment.seen_at).await?
+            }
+            _ => deployment.pulls.clone(),
+        };
+        for pull in &pulls {
+            self.tell(deployment, pull, &board).await?;
+        }
+        let mut commits: Vec<&CommitId> = pulls.iter().map(|pull| &pull.commit).collect();
+        let is_of_one = matches!(deployment.stand, Stand::Held { .. });
+        if !is_of_one && !commits.contains(&&deployment.commit) {
+            commits.push(&deployment.commit);
+        }
+        for commit in commits {
+            let check = check(&deployment.stand, pulls.first().map(|p| board.forge.pull_url(p.number)));
+            board.forge.report(commit, &check).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the comment of one merged pull request up to date.
+    async fn tell(
+        &mut self,
+        deployment: &Deployment,
+        pull: &MergedPull,
+        board: &Board,
+    ) -> Result<(), Trouble> {
+        let known = self.known.get(&pull.number).and_then(|known| known.sticky.clone()).flatten();
+        let sticky = match known {
+            Some(sticky) => Some(sticky),
+            None => match self.merged.get(&pull.number) {
+                Some(sticky) => Some(sticky.clone()),
+                None => board.find(pull.number).await?,
+            },
+        };
+        let before = sticky.as_ref().and_then(|sticky| sticky.memo.phase.merge().cloned());
+        let merge = match before {
+            Some(merge) if merge.commit == pull.commit => {
+                Merge { differences: pull.differences.clone(), ..merge }
+            }
+            Some(_) | None => Merge {
+                commit: pull.commit.clone(),
+                by: board.forge.pull(pull.number).await?.1.by,
+                seen_at: deployment.seen_at,
+                differences: pull.differences.clone(),
+            },
+        };
+        let phase = deployment.stand.phase(merge);
+        if sticky.as_ref().is_some_and(|sticky| sticky.memo.phase == phase) {
+            return Ok(());
+        }
+        let (memo, section) = match &sticky {
+            Some(Sticky { memo, section, .. }) => {
+                (Memo { phase, ..memo.clone() }, section.clone())
+            }
+            None => (self.unplanned(deployment, phase), comment::unplanned()),
+        };
+        let written = board.write(pull.number, sticky.as_ref(), memo, section).await?;
+        self.merged.insert(pull.number, written);
+        while self.merged.len() > MERGED_MAX {
+            self.merged.pop_first();
+        }
+        Ok(())
+    }
+
+    /// The memo of a pull request that was merged before it could be planned.
+    fn unplanned(&self, deployment: &Deployment, phase: Phase) -> Memo {
+        Memo {
+            version: MEMO_VERSION,
+            owner: self.parts.owner.clone(),
+            head: deployment.commit.clone(),
+            base: deployment.commit.clone(),
+            from: None,
+            digest: None,
+            key: String::new(),
+            planned_at: deployment.seen_at,
+            verdict: "merged before it was planned".to_owned(),
+            phase,
+            earlier: Vec::new(),
+        }
+    }
+
+    /// The pull requests whose merge a commit is.
+    async fn pulls_of(
+        &self,
+        commit: &CommitId,
+        seen_at: Timestamp,
+    ) -> Result<Vec<MergedPull>, ForgeError> {
+        let since = seen_at.checked_sub(RESUME_WITHIN).unwrap_or(seen_at);
+        let closed = self.parts.forge.closed_pulls(&self.parts.branch, since).await?;
+        let is_it = |state: &PullState| matches!(state, PullState::Merged { commit: Some(merged), .. } if merged == commit);
+        let pulls = closed.iter().filter(|pull| is_it(&pull.state)).map(|pull| MergedPull {
+            number: pull.number,
+            commit: commit.clone(),
+            differences: Vec::new(),
+        });
+        Ok(pulls.collect())
+    }
+
+    /// After a restart: takes up the pull requests that were merged, and whose comment does not say how it
+    /// ended.
+    pub(super) async fn resume(&mut self, sight: &Sight, board: &Board) -> Result<(), Trouble> {
+        let Some(in_force) = sight.in_force.as_ref().map(|good| good.commit.clone()) else {
+            return Ok(());
+        };
+        if self.is_resumed {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let since = now.checked_sub(RESUME_WITHIN).unwrap_or(now);
+        let closed = self.parts.forge.closed_pulls(&self.parts.branch, since).await?;
+        let branch = self.parts.branch.clone();
+        self.with_mirror(move |mirror| mirror.fetch_pulls(&branch, &[]).map(drop)).await?;
+        let mut pulls = Vec::new();
+        for pull in closed {
+            let PullState::Merged { commit: Some(commit), at } = &pull.state else { continue };
+            let (old, new) = (commit.clone(), in_force.clone());
+            let is_in = self.with_mirror(move |m| Ok(m.is_in_history_of(&old, &new))).await?;
+            if !is_in || *at < since {
+                continue;
+            }
+            let Some(sticky) = board.find(pull.number).await? else { continue };
+            if !sticky.memo.phase.is_final() {
+                let commit = commit.clone();
+                let differences =
+                    sticky.memo.phase.merge().map(|m| m.differences.clone()).unwrap_or_default();
+                pulls.push(MergedPull { number: pull.number, commit, differences });
+            }
+            self.merged.insert(pull.number, sticky);
+        }
+        self.is_resumed = true;
+        if !pulls.is_empty() {
+            self.deployments.begin(in_force, pulls, now, Stand::Adopted);
+        }
+        Ok(())
+    }
+
+    /// Looks whether somebody agrees to what is held.
+    pub(super) async fn hear_about_held(&mut self, board: &Board) -> Result<(), ForgeError> {
+        let held = self.deployments.all.iter().filter_map(|deployment| {
+            let Stand::Held { digest } = &deployment.stand else { return None };
+            Some((deployment.pulls.first()?.number, digest.clone(), deployment.seen_at))
+        });
+        let held: Vec<(PullNumber, _, Timestamp)> = held.collect();
+        for (number, digest, since) in held {
+            if self.parts.reviews.is_approved(&digest) {
+                continue;
+            }
+            let comments = board.forge.comments(number, None).await?;
+            let merged_at = self
+                .merged
+                .get(&number)
+                .and_then(|sticky| Some(sticky.memo.phase.merge()?.seen_at))
+                .unwrap_or(since);
+            // A second of the forge's is as exact as its times are.
+            let after = merged_at.checked_sub(SignedDuration::from_secs(1)).unwrap_or(merged_at);
+            for (login, command) in commands(&comments, &board.me, after) {
+                let Command::Apply(digits) = command else { continue };
+                if board.forge.may_write(login).await? {
+                    tracing::info!(%number, login, digits, "somebody agrees to what is held");
+                    self.parts.reviews.approve(&digits);
+                    // A full queue holds an event that makes the controller look.
+                    let _queued = self.events.try_send(Event::Wake);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Comments of merged pull requests that are remembered.
+const MERGED_MAX: usize = 200;
+
+/// The check on a merged commit.
+fn check(stand: &Stand, url: Option<String>) -> Check {
+    let counted = |count: usize, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    };
+    let (state, summary) = match stand {
+        Stand::Adopted => (CheckState::Pending, "in force".to_owned()),
+        Stand::Applying { actions } => {
+            (CheckState::Pending, format!("applying: {}", counted(*actions, "action", "actions")))
+        }
+        Stand::Applied { actions: 0, .. } => {
+            (CheckState::Success, "in force: nothing had to be done".to_owned())
+        }
+        Stand::Applied { took_ms, actions } => (
+            CheckState::Success,
+            format!(
+                "applied: {} in {}",
+                counted(*actions, "action", "actions"),
+                comment::duration(*took_ms)
+            ),
+        ),
+        Stand::Failed { failures, .. } => (
+            CheckState::Failure,
+            format!(
+                "{}, and it is tried again",
+                counted(failures.len(), "action failed", "actions failed")
+            ),
+        ),
+        Stand::Waiting { waits } => (
+            CheckState::Pending,
+            counted(waits.len(), "thing waits: see the status", "things wait: see the status"),
+        ),
+        Stand::Superseded { by, .. } => (
+            CheckState::Success,
+            format!("superseded by {} before it was applied in full", by.short()),
+        ),
+        Stand::Held { .. } => {
+            (CheckState::Failure, "held: this is not what was reviewed".to_owned())
+        }
+        Stand::Refused { findings } => (
+            CheckState::Failure,
+            format!(
+                "refused, the last good commit stays in force: {}",
+                counted(findings.len(), "error", "errors")
+            ),
+        ),
+    };
+    Check { context: Context::Apply, state, summary, url, annotations: Vec::new() }
+}

@@ -1,0 +1,100 @@
+//! What was reviewed: of each open pull request the plan that its comment shows, so that what is merged can be
+//! compared with it without asking anybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::{CommitId, PlanDigest, PullNumber};
+
+/// Hexadecimal digits of a digest that an approval must name: too many to hit by accident.
+pub(crate) const APPROVAL_DIGITS_MIN: usize = 12;
+/// Approvals that are remembered: far more than are ever waited for at once.
+const APPROVALS_MAX: usize = 100;
+
+/// The plan that a pull request's comment shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Review {
+    /// The head that was planned.
+    pub(crate) head: CommitId,
+    /// The commit of the base branch that it was merged onto.
+    pub(crate) base: CommitId,
+    /// The commit that was in force.
+    pub(crate) from: Option<CommitId>,
+    /// The plan's digest; `None` where there was no plan, because the merge result was not valid.
+    pub(crate) digest: Option<PlanDigest>,
+    /// Content of the spec folder in the merge result.
+    pub(crate) spec_tree: Option<String>,
+    /// Content of the spec folder at the base.
+    pub(crate) base_tree: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    reviews: BTreeMap<PullNumber, Review>,
+    approved: BTreeSet<String>,
+}
+
+/// Shared between the worker, which fills it, and the gate, which asks it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reviews(Arc<Mutex<Book>>);
+
+impl Reviews {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the comment of a pull request shows now.
+    pub(crate) fn note(&self, number: PullNumber, review: Review) {
+        self.book().reviews.insert(number, review);
+    }
+
+    /// Forgets a pull request.
+    pub(crate) fn forget(&self, number: PullNumber) {
+        self.book().reviews.remove(&number);
+    }
+
+    /// What the comment of a pull request shows.
+    pub(crate) fn of(&self, number: PullNumber) -> Option<Review> {
+        self.book().reviews.get(&number).cloned()
+    }
+
+    /// The pull request whose merge onto a base of this content was planned to give exactly this content.
+    pub(crate) fn planned(&self, from_tree: &str, to_tree: &str) -> Option<PullNumber> {
+        let is_it = |review: &Review| {
+            review.digest.is_some()
+                && review.base_tree.as_deref() == Some(from_tree)
+                && review.spec_tree.as_deref() == Some(to_tree)
+        };
+        self.book().reviews.iter().find(|(_, review)| is_it(review)).map(|(number, _)| *number)
+    }
+
+    /// The pull request whose plan, from this commit in force, was of exactly this content.
+    pub(crate) fn planned_from(&self, in_force: &CommitId, to_tree: &str) -> Option<PullNumber> {
+        let is_it = |review: &Review| {
+            review.digest.is_some()
+                && review.from.as_ref() == Some(in_force)
+                && review.spec_tree.as_deref() == Some(to_tree)
+        };
+        self.book().reviews.iter().find(|(_, review)| is_it(review)).map(|(number, _)| *number)
+    }
+
+    /// Notes that somebody who may agrees to a digest, of which he named the first digits.
+    pub(crate) fn approve(&self, digits: &str) {
+        let mut book = self.book();
+        if book.approved.len() >= APPROVALS_MAX {
+            book.approved.pop_first();
+        }
+        book.approved.insert(digits.to_owned());
+    }
+
+    /// Whether somebody who may agrees to this digest.
+    pub(crate) fn is_approved(&self, digest: &PlanDigest) -> bool {
+        self.book().approved.iter().any(|digits| names(digits, digest))
+    }
+}
+
+/// Whether these are the first digits of a digest.
+fn names(digits: &str, digest: &PlanDigest) -> bool {
+    let hex = digest.as_str().strip_prefix("sha256:").unwrap_or(digest.as_str());
+    digits.len() >= APPROVAL_DIGITS_MIN && hex.starts_with(digits)
+}

@@ -1,0 +1,229 @@
+//! One round: every open pull request that is to be planned and is not yet, newest first.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::compose::Made;
+use super::making::{Job, Making};
+use super::reviews::Review;
+use super::sight::Sight;
+use super::sticky::{Board, Command, commands};
+use super::worker::{Known, PlannedFor, Trouble, Worker};
+use crate::config::PullRules;
+use crate::forge::comment::Phase;
+use crate::forge::{Comment, ForgeError, Pull, Reported};
+use crate::model::{CommitId, PullNumber};
+
+impl Worker {
+    /// Looks at the open pull requests, and does what each needs.
+    pub(super) async fn round(&mut self) -> Result<(), Trouble> {
+        let Some(sight) = self.sights.borrow().clone() else { return Ok(()) };
+        let board = self.board().await?;
+        self.resume(&sight, &board).await?;
+        let listing = self.parts.forge.open_pulls(&self.parts.branch).await?;
+        let chosen = choose(&self.parts.rules, &listing.items);
+        let numbers: BTreeSet<PullNumber> = chosen.iter().map(|pull| pull.number).collect();
+        self.known.retain(|number, _| numbers.contains(number));
+        for pull in chosen {
+            let known = self.known.entry(pull.number).or_insert_with(|| Known::new(pull.clone()));
+            let is_touched = known.pull.updated_at != pull.updated_at;
+            known.pull = pull.clone();
+            if is_touched && known.sticky.is_some() {
+                self.hear(pull.number, &board).await?;
+            }
+        }
+        self.hear_about_held(&board).await?;
+        self.plan_all(&sight, &board).await
+    }
+
+    async fn plan_all(&mut self, sight: &Arc<Sight>, board: &Board) -> Result<(), Trouble> {
+        let in_force = sight.in_force.as_ref().map(|good| good.commit.clone());
+        let gaps = sight.gaps();
+        let due = |known: &Known| {
+            known.is_asked
+                || known.planned_for.as_ref().is_none_or(|planned| {
+                    planned.head != known.pull.head
+                        || planned.branch_head != sight.branch_head
+                        || planned.in_force != in_force
+                        || planned.gaps != gaps
+                })
+        };
+        let due: Vec<PullNumber> =
+            self.known.iter().rev().filter(|(_, k)| due(k)).map(|(number, _)| *number).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let (branch, all) = (self.parts.branch.clone(), self.known.keys().copied().collect::<Vec<_>>());
+        let wanted = due.clone();
+        let (base, heads) = self
+            .with_mirror(move |mirror| {
+                mirror.keep_pulls(&all)?;
+                mirror.fetch_pulls(&branch, &wanted)
+            })
+            .await?;
+        let Some(base) = base else { return Ok(()) };
+        for number in due {
+            // What was merged goes first: somebody waits for it.
+            self.listen();
+            self.report_deployments().await?;
+            let Some(head) = heads.get(&number).cloned() else { continue };
+            let planned_for = PlannedFor {
+                head: head.clone(),
+                branch_head: sight.branch_head.clone(),
+                in_force: in_force.clone(),
+                gaps: gaps.clone(),
+            };
+            let job = Job { number, head, base: base.clone() };
+            match self.plan_one(&job, sight, board).await {
+                Ok(()) => {}
+                Err(Trouble::Forge(error)) if !error.is_passing() => {
+                    tracing::warn!(%number, %error, "could not tell a pull request its plan");
+                }
+                Err(trouble) => return Err(trouble),
+            }
+            if let Some(known) = self.known.get_mut(&number) {
+                known.planned_for = Some(planned_for);
+                known.is_asked = false;
+            }
+        }
+        Ok(())
+    }
+
+    async fn plan_one(&mut self, job: &Job, sight: &Arc<Sight>, board: &Board) -> Result<(), Trouble> {
+        let Job { number, head, base } = job.clone();
+        let path = self.parts.path.clone();
+        let (ours, theirs) = (base.clone(), head.clone());
+        let merged =
+            self.with_mirror(move |mirror| mirror.merge_spec(&ours, &theirs, &path)).await?;
+        let trees = (merged.spec_tree.clone(), merged.base_tree.clone());
+        let is_fork = self.known.get(&number).is_none_or(|known| known.pull.is_fork);
+        let making = Making { merged, sight, links: &self.parts.links, may_ask: !is_fork };
+        let made = making.make(job, &self.parts.past, self.clock.now()).await?;
+        if self.parts.dry_run {
+            tracing::info!(%number, verdict = made.verdict, "dry run: nothing is written at the forge");
+            return Ok(());
+        }
+        let Some(known) = self.known.get_mut(&number) else { return Ok(()) };
+        let sticky = match &known.sticky {
+            Some(sticky) => sticky.clone(),
+            None => {
+                let comments = board.forge.comments(number, None).await?;
+                let sticky = board.ours(&comments);
+                // A command that was given while nobody listened, after the plan that is there.
+                if let Some(sticky) = &sticky {
+                    known.is_asked |= is_plan_asked(&comments, sticky.memo.planned_at, board).await?;
+                }
+                known.heard_until = comments.iter().map(|comment| comment.created_at).max();
+                known.sticky = Some(sticky.clone());
+                sticky
+            }
+        };
+        let is_told = sticky.as_ref().is_some_and(|s| s.memo.key == made.key && s.is_intact);
+        let is_asked = known.is_asked;
+        let is_needed = match (&sticky, &made.phase) {
+            (None, Phase::Untouched) => false,
+            (Some(sticky), Phase::Untouched) => sticky.memo.phase != Phase::Untouched,
+            (Some(_) | None, _) => !is_told || is_asked,
+        };
+        if is_needed {
+            let before = sticky.as_ref().map(|sticky| &sticky.memo);
+            let memo = job.memo(&self.parts.owner, &made, sight, before, self.clock.now());
+            let written = board.write(number, sticky.as_ref(), memo, made.section.clone()).await?;
+            if let Some(known) = self.known.get_mut(&number) {
+                known.sticky = Some(Some(written));
+            }
+        }
+        let review = Review {
+            head: head.clone(),
+            base: base.clone(),
+            from: sight.in_force.as_ref().map(|good| good.commit.clone()),
+            digest: made.digest.clone(),
+            spec_tree: trees.0,
+            base_tree: trees.1,
+        };
+        self.parts.reviews.note(number, review);
+        self.check(number, &head, &made, board).await
+    }
+
+    /// Says how the check stands, where that is news.
+    async fn check(
+        &mut self,
+        number: PullNumber,
+        head: &CommitId,
+        made: &Made,
+        board: &Board,
+    ) -> Result<(), Trouble> {
+        let Some(known) = self.known.get_mut(&number) else { return Ok(()) };
+        let wanted = Reported { state: made.check.state, summary: made.check.summary.clone() };
+        let reported = match &known.check {
+            Some((commit, reported)) if commit == head => reported.clone(),
+            // A head that came while this run watched has no check of ours yet.
+            Some(_) => None,
+            None => board.forge.reported(head, made.check.context).await?,
+        };
+        let is_said = reported.as_ref() == Some(&wanted);
+        known.check = Some((head.clone(), reported));
+        if !is_said {
+            let mut check = made.check.clone();
+            check.url = Some(board.forge.pull_url(number));
+            board.forge.report(head, &check).await?;
+        }
+        known.check = Some((head.clone(), Some(wanted)));
+        Ok(())
+    }
+
+    /// Reads what people wrote on a pull request since this was done last, and heeds their commands.
+    async fn hear(&mut self, number: PullNumber, board: &Board) -> Result<(), ForgeError> {
+        let Some(known) = self.known.get_mut(&number) else { return Ok(()) };
+        let since = known.heard_until;
+        let comments = board.forge.comments(number, since).await?;
+        let after = since.unwrap_or(Timestamp::UNIX_EPOCH);
+        let is_asked = is_plan_asked(&comments, after, board).await?;
+        known.heard_until = comments.iter().map(|comment| comment.created_at).max().max(since);
+        known.is_asked |= is_asked;
+        Ok(())
+    }
+}
+
+/// Whether somebody who may asks for a new plan in these comments.
+async fn is_plan_asked(
+    comments: &[Comment],
+    after: Timestamp,
+    board: &Board,
+) -> Result<bool, ForgeError> {
+    for (login, command) in commands(comments, &board.me, after) {
+        if command == Command::Plan && board.forge.may_write(login).await? {
+            tracing::info!(login, "planning a pull request again, as asked in a comment");
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Known {
+    fn new(pull: Pull) -> Self {
+        Self {
+            pull,
+            planned_for: None,
+            sticky: None,
+            check: None,
+            heard_until: None,
+            is_asked: false,
+            refused: None,
+        }
+    }
+}
+
+/// The pull requests that are planned, newest first.
+fn choose(rules: &PullRules, pulls: &[Pull]) -> Vec<Pull> {
+    let has_any = |pull: &Pull, labels: &[String]| labels.iter().any(|l| pull.labels.contains(l));
+    let chosen = pulls
+        .iter()
+        .filter(|pull| rules.forks || !pull.is_fork)
+        .filter(|pull| rules.drafts || !pull.is_draft)
+        .filter(|pull| rules.labels.is_empty() || has_any(pull, &rules.labels))
+        .filter(|pull| !has_any(pull, &rules.ignore_labels));
+    chosen.take(rules.max_open).cloned().collect()
+}

@@ -1,0 +1,260 @@
+//! The loop beside the controller's: polls pull requests, plans them, and reports what becomes of merged ones.
+//! It only reads the world that the controller shares with it, and the controller waits for nothing here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::backtests::Past;
+use super::deployments::Deployments;
+use super::facts::Fact;
+use super::reviews::Reviews;
+use super::sight::Sight;
+use super::sticky::{Board, Sticky};
+use crate::apply::{Clock, StopSign, elapsed};
+use crate::config::PullRules;
+use crate::control::run::Event;
+use crate::forge::comment::Links;
+use crate::forge::{Forge, ForgeError, Pull, Reported};
+use crate::git::{GitError, Mirror};
+use crate::model::{CommitId, OwnerId, PullNumber};
+
+/// A longer pause than this after failures would make an outage last longer than its cause.
+const PAUSE_MAX: Duration = Duration::from_secs(120);
+/// Share of an interval by which it varies.
+const JITTER_SHARE: f64 = 0.1;
+
+/// What the worker is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) forge: Arc<dyn Forge>,
+    pub(crate) mirror: Arc<Mutex<Mirror>>,
+    pub(crate) reviews: Reviews,
+    pub(crate) rules: PullRules,
+    pub(crate) owner: OwnerId,
+    pub(crate) branch: String,
+    /// The folder of the spec.
+    pub(crate) path: String,
+    pub(crate) poll_interval: Duration,
+    /// Where the past of signals is.
+    pub(crate) past: Past,
+    pub(crate) links: Links,
+    /// Whether nothing is to be written anywhere.
+    pub(crate) dry_run: bool,
+}
+
+/// The ends of what connects the worker to the controller.
+#[derive(Debug)]
+pub(crate) struct Wires {
+    pub(crate) sights: watch::Receiver<Option<Arc<Sight>>>,
+    pub(crate) facts: mpsc::UnboundedReceiver<Fact>,
+    /// Somebody says that something may have changed at the forge.
+    pub(crate) wake: Arc<Notify>,
+    /// The controller's own loop.
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+/// What is known of an open pull request.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) pull: Pull,
+    /// What it was planned for last.
+    pub(super) planned_for: Option<PlannedFor>,
+    /// Our comment; `None` inside where there is none.
+    pub(super) sticky: Option<Option<Sticky>>,
+    /// How its check stands at the forge, and on which commit.
+    pub(super) check: Option<(CommitId, Option<Reported>)>,
+    /// Up to when its comments were searched for commands.
+    pub(super) heard_until: Option<Timestamp>,
+    /// Whether somebody asked for a new plan.
+    pub(super) is_asked: bool,
+    /// The key of what the forge refused to take, so that it is not tried again and again.
+    pub(super) refused: Option<String>,
+}
+
+/// What a plan of a pull request depends on; the same means that nothing is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PlannedFor {
+    pub(super) head: CommitId,
+    pub(super) branch_head: Option<CommitId>,
+    pub(super) in_force: Option<CommitId>,
+    pub(super) gaps: Vec<String>,
+}
+
+/// Why a round ended before its end.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Forge(ForgeError),
+    Git(GitError),
+}
+
+impl From<ForgeError> for Trouble {
+    fn from(error: ForgeError) -> Self {
+        Self::Forge(error)
+    }
+}
+
+impl From<GitError> for Trouble {
+    fn from(error: GitError) -> Self {
+        Self::Git(error)
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Forge(error) => error.fmt(f),
+            Self::Git(error) => error.fmt(f),
+        }
+    }
+}
+
+/// The loop's state.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(super) parts: Parts,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) known: BTreeMap<PullNumber, Known>,
+    /// The comments of pull requests that were merged.
+    pub(super) merged: BTreeMap<PullNumber, Sticky>,
+    pub(super) deployments: Deployments,
+    pub(super) board: Option<Board>,
+    pub(super) sights: watch::Receiver<Option<Arc<Sight>>>,
+    facts: mpsc::UnboundedReceiver<Fact>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) is_resumed: bool,
+    failures: u32,
+}
+
+impl Worker {
+    pub(crate) fn new(parts: Parts, clock: Arc<dyn Clock>, wires: Wires) -> (Self, Arc<Notify>) {
+        let Wires { sights, facts, wake, events } = wires;
+        let worker = Self {
+            parts,
+            clock,
+            known: BTreeMap::new(),
+            merged: BTreeMap::new(),
+            deployments: Deployments::default(),
+            board: None,
+            sights,
+            facts,
+            events,
+            is_resumed: false,
+            failures: 0,
+        };
+        (worker, wake)
+    }
+
+    /// Works until `stop` is raised. A failure of the forge or of git is said and tried again, later each time.
+    pub(crate) async fn run(mut self, wake: Arc<Notify>, stop: StopSign) {
+        let clock = self.clock.clone();
+        let mut due = clock.now();
+        let mut is_told = true;
+        while !stop.is_raised() {
+            let now = clock.now();
+            let pause = elapsed(now, due).min(PAUSE_MAX.max(self.parts.poll_interval));
+            let mut is_round = pause.is_zero();
+            if !is_round {
+                tokio::select! {
+                    () = clock.sleep(pause) => is_round = true,
+                    () = stop.raised() => break,
+                    () = wake.notified() => is_round = true,
+                    changed = self.sights.changed(), if is_told => {
+                        // Without a controller there is nothing to plan from any more.
+                        is_told = changed.is_ok();
+                        is_round = self.sight_matters();
+                    }
+                    fact = self.facts.recv(), if is_told => match fact {
+                        Some(fact) => self.deployments.take(fact),
+                        None => is_told = false,
+                    },
+                }
+            }
+            let work = async {
+                self.report_deployments().await?;
+                if is_round { self.round().await } else { Ok(()) }
+            };
+            let result = tokio::select! {
+                result = work => result,
+                () = stop.raised() => break,
+            };
+            if let Some(pause) = self.pause_after(result, is_round) {
+                let now = clock.now();
+                due = now.checked_add(pause).unwrap_or(now);
+            }
+        }
+    }
+
+    /// Takes what the controller told since, without waiting.
+    pub(super) fn listen(&mut self) {
+        while let Ok(fact) = self.facts.try_recv() {
+            self.deployments.take(fact);
+        }
+    }
+
+    /// Whether what the controller sees now makes a difference for any pull request.
+    fn sight_matters(&mut self) -> bool {
+        let sight = self.sights.borrow_and_update().clone();
+        let Some(sight) = sight else { return false };
+        self.known.values().any(|known| {
+            known.planned_for.as_ref().is_none_or(|planned| {
+                planned.branch_head != sight.branch_head
+                    || planned.in_force.as_ref() != sight.in_force.as_ref().map(|good| &good.commit)
+                    || planned.gaps != sight.gaps()
+            })
+        })
+    }
+
+    /// When to look again; `None` where nothing changed about that.
+    fn pause_after(&mut self, result: Result<(), Trouble>, is_round: bool) -> Option<Duration> {
+        let interval = self.parts.poll_interval;
+        match result {
+            Ok(()) if is_round => {
+                self.failures = 0;
+                Some(interval.mul_f64(1.0 + JITTER_SHARE * (2.0 * fastrand::f64() - 1.0)))
+            }
+            Ok(()) => None,
+            Err(Trouble::Forge(ForgeError::Limited { until, why, .. })) => {
+                tracing::info!(%until, why, "waiting before the next call to the forge");
+                Some(elapsed(self.clock.now(), until).max(interval))
+            }
+            Err(trouble) => {
+                tracing::warn!(error = %trouble, failures = self.failures, "could not do all that pull requests need");
+                let pause = interval.saturating_mul(1 << self.failures.min(8)).min(PAUSE_MAX.max(interval));
+                self.failures = self.failures.saturating_add(1);
+                Some(pause)
+            }
+        }
+    }
+
+    /// Where comments are written.
+    pub(super) async fn board(&mut self) -> Result<Board, ForgeError> {
+        if let Some(board) = &self.board {
+            return Ok(board.clone());
+        }
+        let board = Board {
+            forge: self.parts.forge.clone(),
+            owner: self.parts.owner.clone(),
+            me: self.parts.forge.me().await?,
+            links: self.parts.links.clone(),
+        };
+        self.board = Some(board.clone());
+        Ok(board)
+    }
+
+    /// Runs a blocking piece of git work off the event loop.
+    pub(super) async fn with_mirror<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Mirror) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let mirror = self.parts.mirror.clone();
+        tokio::task::spawn_blocking(move || {
+            work(&mirror.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+        .await
+        .unwrap_or_else(|error| Err(GitError::Interrupted(error.to_string())))
+    }
+}
