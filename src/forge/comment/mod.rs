@@ -4,6 +4,22 @@
 //! plan as it was reviewed, and a foot (made of the memo alone). So its head can be changed after a merge, and
 //! after a restart, without making the plan again.
 
+mod body;
+mod findings;
+mod folds;
+mod foot;
+mod head;
+mod hidden;
+mod lines;
+mod planned;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use body::{COMMENT_CHARS_MAX, Links, Read, SECTION_BYTES_MAX, Section, body, read};
+pub use findings::{conflict, invalid, untouched};
+pub use planned::{Backtest, Planned, planned};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +54,9 @@ pub struct Memo {
     pub phase: Phase,
     /// Plans before this one, oldest first.
     pub earlier: Vec<Earlier>,
+    /// How many still older ones there was no room for.
+    #[serde(default)]
+    pub earlier_left_out: usize,
 }
 
 /// A plan that another took the place of.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::inert::{fence, inline as escape};
 use super::{cost, harmless, is_eventful, schedule, sign, verdict};
 use crate::model::{Plan, TargetPlan};
 
@@ -70,19 +71,18 @@ fn fold(out: &mut String, target: &TargetPlan) {
     }
     let _ = writeln!(out, "<details><summary>{}</summary>\n", escape(&target.target.to_string()));
     if !target.steps.is_empty() {
-        out.push_str("```diff\n");
+        let mut lines = String::new();
         for action in target.steps.iter().flat_map(|step| &step.actions) {
-            // Inside a fence only the fence itself is markup, and a reason is one line without one.
-            let why = harmless(&action.why).replace('`', "'");
             let _ = writeln!(
-                out,
-                "{} {} {}  ({why})",
+                lines,
+                "{} {} {}  ({})",
                 sign(&action.kind),
                 action.kind.word(),
-                action.key
+                action.key,
+                harmless(&action.why)
             );
         }
-        out.push_str("```\n");
+        out.push_str(&fence("diff", &lines));
     }
     if let Some((reason, sentence)) = target.decision.as_ref().and_then(|d| d.refusal()) {
         let _ = writeln!(out, "- refused, `{}`: {}", reason.code(), escape(&sentence));
@@ -97,23 +97,4 @@ fn fold(out: &mut String, target: &TargetPlan) {
         }
     }
     out.push_str("\n</details>\n\n");
-}
-
-/// Text from elsewhere as plain words: no markup, no mention, no link, no table cell border.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in harmless(text).chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '@' => out.push_str("&#64;"),
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '#' | '!' => {
-                out.push('\\');
-                out.push(c);
-            }
-            _ => out.push(c),
-        }
-    }
-    out
 }

@@ -1,20 +1,27 @@
 //! One plan, three renderings. Only these turn a plan into words; none of them decides anything.
 
+mod config;
+pub mod inert;
 pub mod json;
 mod markdown;
-mod schedule;
+pub(crate) mod schedule;
 mod text;
 
-pub(crate) use markdown::escape as markdown_escape;
+pub use config::config_diff;
+pub use inert::harmless;
+pub(crate) use inert::inline as markdown_escape;
 pub use markdown::markdown;
 pub use text::text;
 
 use crate::model::{ActionKind, Plan, TargetPlan};
 
 /// Whether a target has anything to say.
-fn is_eventful(target: &TargetPlan) -> bool {
+pub(crate) fn is_eventful(target: &TargetPlan) -> bool {
     target.change.is_stated() || !target.steps.is_empty() || !target.held.is_empty()
 }
+
+/// How the [`verdict`] of a plan without changes begins.
+pub const NO_CHANGES: &str = "No changes";
 
 /// The sentence that a reader needs if he reads no other.
 #[must_use]
@@ -22,7 +29,7 @@ pub fn verdict(plan: &Plan) -> String {
     let totals = &plan.totals;
     if plan.is_no_changes() {
         return format!(
-            "No changes: {} as the spec says.",
+            "{NO_CHANGES}: {} as the spec says.",
             counted(plan.targets.len(), "target is", "targets are")
         );
     }
@@ -52,12 +59,12 @@ pub fn verdict(plan: &Plan) -> String {
 }
 
 /// A number with the right form of what it counts.
-fn counted(count: usize, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// The sign of an action, for people who scan.
-fn sign(kind: &ActionKind) -> char {
+pub(crate) fn sign(kind: &ActionKind) -> char {
     match kind {
         ActionKind::Create { .. } => '+',
         ActionKind::Start => '>',
@@ -66,28 +73,18 @@ fn sign(kind: &ActionKind) -> char {
     }
 }
 
-/// Text from elsewhere, made harmless: control characters, and those that reorder or hide text, become
-/// `\u{…}`.
-#[must_use]
-pub fn harmless(text: &str) -> String {
-    let is_harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_harmful(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
-    }
-    out
-}
-
 /// An amount of money per hour.
-fn money(amount: f64, currency: &str) -> String {
+pub(crate) fn money(amount: f64, currency: &str) -> String {
     format!("{amount:.2} {}", if currency.is_empty() { "USD" } else { currency })
 }
 
 /// `now → after, at most max` of a cost, where something is known.
-fn cost(now: Option<f64>, after: Option<f64>, max: Option<f64>, currency: &str) -> Option<String> {
+pub(crate) fn cost(
+    now: Option<f64>,
+    after: Option<f64>,
+    max: Option<f64>,
+    currency: &str,
+) -> Option<String> {
     let (now, after, max) = (now.unwrap_or_default(), after?, max.unwrap_or_default());
     Some(format!(
         "{} → {} per hour, at most {}",

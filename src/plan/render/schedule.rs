@@ -4,7 +4,7 @@ use super::{counted, harmless};
 use crate::model::{PlannedSchedule, PlannedWindow, Shift};
 
 /// What the schedule does: `schedule days: at least 4 replicas, in Europe/Berlin, the next 7 days`.
-pub(super) fn title(schedule: &PlannedSchedule) -> String {
+pub(crate) fn title(schedule: &PlannedSchedule) -> String {
     let least = usize::try_from(schedule.floor.0).unwrap_or(usize::MAX);
     let name = harmless(&schedule.name);
     let replicas = counted(least, "replica", "replicas");
@@ -12,7 +12,7 @@ pub(super) fn title(schedule: &PlannedSchedule) -> String {
 }
 
 /// One line for each window, and one for those that are not listed.
-pub(super) fn lines(schedule: &PlannedSchedule) -> Vec<String> {
+pub(crate) fn lines(schedule: &PlannedSchedule) -> Vec<String> {
     let mut lines: Vec<String> = schedule.windows.iter().map(line).collect();
     if lines.is_empty() {
         lines.push("not open in these days".to_owned());
