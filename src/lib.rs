@@ -13,6 +13,7 @@ pub mod observe;
 pub mod plan;
 pub mod providers;
 pub mod record;
+pub mod serve;
 pub mod spec;
 pub mod store;
 pub mod telemetry;

@@ -5,6 +5,8 @@
 //! [`comment`] is the one comment that a pull request has for its whole life; it is pure.
 
 pub mod comment;
+pub mod github;
+pub mod hooks;
 
 use std::fmt;
 use std::sync::Arc;
