@@ -36,7 +36,7 @@ const POINTS_MAX: u64 = 1100;
 /// Marks on an axis.
 const MARKS_MAX: u64 = 10;
 /// Seconds between marks on the time axis that read well.
-const MARK_STEPS: &[u64] = &[
+pub(super) const MARK_STEPS: &[u64] = &[
     60,
     300,
     900,
@@ -88,16 +88,15 @@ pub fn chart(
 
 /// One point of a curve: the most in a piece of time, so that no peak is lost.
 #[derive(Debug, Clone, Copy, Default)]
-struct Point {
+pub(super) struct Point {
     at: f64,
-    needed: u32,
-    wanted: u32,
+    pub(super) needed: u32,
+    pub(super) wanted: u32,
     serving: u32,
 }
 
-fn points(curve: &Curve<'_>, demand: &Demand, terms: &Terms) -> Vec<Point> {
-    let length = curve.replay.to.since(curve.replay.from).as_secs();
-    let piece = length.div_ceil(POINTS_MAX).max(1);
+/// The points of a curve, one for each `piece` seconds.
+pub(super) fn points(curve: &Curve<'_>, demand: &Demand, terms: &Terms, piece: u64) -> Vec<Point> {
     let mut points: Vec<Point> = Vec::new();
     for (index, second) in (0_u64..).zip(seconds(curve.replay, demand, curve.bounds, terms)) {
         if index % piece == 0 {
@@ -174,7 +173,13 @@ fn draw(
 ) -> Drawn {
     root.fill(&WHITE)?;
     let Some(main) = curves.last() else { return Ok(()) };
-    let drawn: Vec<Vec<Point>> = curves.iter().map(|curve| points(curve, demand, terms)).collect();
+    let drawn: Vec<Vec<Point>> = curves
+        .iter()
+        .map(|curve| {
+            let length = curve.replay.to.since(curve.replay.from).as_secs();
+            points(curve, demand, terms, length.div_ceil(POINTS_MAX).max(1))
+        })
+        .collect();
     let all = || drawn.iter().flatten();
     let top = all().map(|point| point.needed.max(point.wanted)).chain([main.bounds.max.0]).max();
     let highest = all().map(|point| point.needed.max(point.wanted)).max().unwrap_or(1).max(1);
@@ -247,7 +252,7 @@ fn draw(
 }
 
 /// The most needed of all curves: their bounds may differ.
-fn all_needed(drawn: &[Vec<Point>]) -> Vec<Point> {
+pub(super) fn all_needed(drawn: &[Vec<Point>]) -> Vec<Point> {
     let (first, rest) = drawn.split_first().map_or((&[][..], drawn), |(a, b)| (a.as_slice(), b));
     let mut needed = first.to_vec();
     for other in rest {

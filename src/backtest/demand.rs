@@ -4,7 +4,7 @@ use crate::model::Moment;
 
 use super::Series;
 
-/// The load as a running total: between two edges it grows evenly.
+/// The load as a running total: between two edges it grows evenly. Also the time that is replayed.
 #[derive(Debug, Clone)]
 pub struct Demand {
     edges: Vec<Edge>,
@@ -39,6 +39,12 @@ impl Demand {
             held = row.value;
         }
         Self { edges }
+    }
+
+    /// No load at all over some time.
+    #[must_use]
+    pub fn none(from: Moment, to: Moment) -> Self {
+        Self { edges: [from, to].map(|at| Edge { at, total: 0.0 }).to_vec() }
     }
 
     /// When it begins.

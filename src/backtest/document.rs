@@ -101,19 +101,20 @@ pub struct Outcome {
     pub reason_percent: BTreeMap<String, f64>,
 }
 
-/// The document of a report.
+/// The document of a report; `None` of a report without a load, which version 1 has no form for.
 #[must_use]
-pub fn document(report: &Report) -> BacktestDocument {
+pub fn document(report: &Report) -> Option<BacktestDocument> {
     let terms = &report.terms;
-    BacktestDocument {
+    let (load, capacity) = (report.load.clone()?, terms.capacity?);
+    Some(BacktestDocument {
         version: BACKTEST_VERSION,
         service: report.target.service.to_string(),
         region: report.target.region.to_string(),
         from: Moment::to_string(&report.from),
         to: Moment::to_string(&report.to),
         terms: Terms {
-            load: report.load.clone(),
-            capacity: terms.capacity,
+            load,
+            capacity,
             startup: terms.startup.as_secs_f64(),
             signal_delay: terms.delay.as_secs_f64(),
             signal_window: terms.window.as_secs_f64(),
@@ -123,7 +124,7 @@ pub fn document(report: &Report) -> BacktestDocument {
         currency: report.currency.clone(),
         results: report.columns.iter().map(outcome).collect(),
         notes: report.notes.clone(),
-    }
+    })
 }
 
 fn outcome(column: &Column) -> Outcome {

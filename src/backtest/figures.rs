@@ -113,7 +113,7 @@ pub(super) fn seconds<'a>(
         let window_from = end.before(NEED_WINDOW).max(replay.from);
         let asked = total - window.total(window_from);
         let mean = asked / end.since(window_from).as_secs_f64();
-        let needed = whole(mean / capacity).min(bounds.max.0);
+        let needed = capacity.map_or(0, |capacity| whole(mean / capacity).min(bounds.max.0));
         Second { at, load, needed, wanted: supply.count(), serving: supply.serving() }
     })
 }
@@ -129,7 +129,8 @@ fn whole(quotient: f64) -> u32 {
 #[must_use]
 pub fn measure(replay: &Replay, demand: &Demand, bounds: Bounds, terms: &Terms) -> Figures {
     let from = replay.from.after(terms.skipped(replay.to.since(replay.from)));
-    let capacity = terms.capacity;
+    // Without a capacity there is nothing that could be too little.
+    let capacity = terms.capacity.unwrap_or(f64::INFINITY);
     let ceiling = f64::from(bounds.max.0) * capacity;
     let (mut wanted, mut needed, mut under, mut at_min, mut at_max, mut count) =
         (0_u64, 0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
@@ -228,7 +229,7 @@ mod tests {
             startup: Duration::from_secs(30),
             delay: Duration::ZERO,
             window: Duration::ZERO,
-            capacity: 10.0,
+            capacity: Some(10.0),
             skip: Some(Duration::ZERO),
         }
     }

@@ -10,17 +10,22 @@
 //! mean processor load does, shows the replicas of then and not those decided here (*open loop*). A load of
 //! requests does not depend on them, so its replay is exact.
 
+mod candidate;
 mod chart;
+mod compare;
 mod demand;
 pub mod document;
 mod figures;
+mod mermaid;
 mod questions;
 mod replay;
 mod report;
 mod series;
 mod supply;
 
+pub use candidate::{Candidate, gaps_note};
 pub use chart::{ChartError, Curve, chart};
+pub use compare::{Comparison, Context, NoComparison, changed, compare, wanted};
 pub use demand::Demand;
 pub use figures::{Figures, measure};
 pub use questions::{QuestionError, questions};
@@ -41,8 +46,9 @@ pub struct Terms {
     pub delay: Duration,
     /// The time over which a signal is averaged; zero for its newest value.
     pub window: Duration,
-    /// What one replica serves of the load, per second; over zero.
-    pub capacity: f64,
+    /// What one replica serves of the load, per second; over zero. `None` where nothing is known to be the
+    /// load: what depends on it is left out.
+    pub capacity: Option<f64>,
     /// Time at the beginning that figures leave out; without it, [`SKIP_DEFAULT`] and at most a tenth.
     pub skip: Option<Duration>,
 }

@@ -30,7 +30,7 @@ pub fn questions<'a>(
     let mut questions: BTreeMap<SignalName, String> = BTreeMap::new();
     let signals = policies.into_iter().flat_map(|policy| &policy.signals);
     for signal in signals.filter(|signal| signal.source == *source) {
-        let asked = signal.query.as_ref().or(signal.metric.as_ref()).cloned().unwrap_or_default();
+        let asked = signal.question().to_owned();
         match questions.get(&signal.name) {
             Some(one) if *one != asked => {
                 let (signal, one) = (signal.name.clone(), one.clone());

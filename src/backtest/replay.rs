@@ -239,7 +239,7 @@ mod tests {
                 startup: Duration::from_secs(30),
                 delay: Duration::from_secs(15),
                 window: Duration::from_secs(60),
-                capacity: 100.0,
+                capacity: Some(100.0),
                 skip: None,
             };
             let again = || replay(&subject, &[Some(&series)], &terms, series.begin(), series.end());
@@ -263,7 +263,7 @@ mod tests {
             startup: Duration::ZERO,
             delay: Duration::from_secs(delay_s),
             window: Duration::from_secs(window_s),
-            capacity: 1.0,
+            capacity: Some(1.0),
             skip: None,
         };
         // What was seen before is seen again: a test may ask in any order.

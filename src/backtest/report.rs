@@ -13,8 +13,8 @@ use crate::plan::render::{harmless, markdown_escape as escape};
 pub struct Report {
     /// The target.
     pub target: TargetId,
-    /// The signal that is the load.
-    pub load: String,
+    /// The signal that is the load; without one, the lines that depend on it are left out.
+    pub load: Option<String>,
     /// The beginning of the recording.
     pub from: Moment,
     /// The end of it.
@@ -125,18 +125,23 @@ impl Report {
         let mut add = |label: &str, form: Form, value: &dyn Fn(&Figures) -> f64| {
             lines.push(self.line(label, form, value));
         };
-        add("replica-hours / needed", Form::Rate, &|figures| {
-            if figures.needed_hours > 0.0 {
-                figures.replica_hours / figures.needed_hours
-            } else {
-                0.0
-            }
-        });
+        let has_load = self.load.is_some() && self.terms.capacity.is_some();
+        if has_load {
+            add("replica-hours / needed", Form::Rate, &|figures| {
+                if figures.needed_hours > 0.0 {
+                    figures.replica_hours / figures.needed_hours
+                } else {
+                    0.0
+                }
+            });
+        }
         add("changes per hour", Form::Rate, &Figures::changes_per_hour);
         add("reversals per hour", Form::Rate, &Figures::reversals_per_hour);
-        add("time under-provisioned", Form::Share, &|figures| figures.under_provisioned);
-        add("load unserved", Form::Share, &|figures| figures.unserved);
-        if self.columns.iter().any(|column| column.figures.beyond_max > 0.0) {
+        if has_load {
+            add("time under-provisioned", Form::Share, &|figures| figures.under_provisioned);
+            add("load unserved", Form::Share, &|figures| figures.unserved);
+        }
+        if has_load && self.columns.iter().any(|column| column.figures.beyond_max > 0.0) {
             add("load beyond max", Form::Share, &|figures| figures.beyond_max);
         }
         add("time at max", Form::Share, &|figures| figures.at_max);
@@ -171,18 +176,26 @@ impl Report {
     fn subtitle(&self) -> String {
         let length = self.to.since(self.from);
         format!(
-            "{} from {} to {}, the first {} left out of the figures; one replica serves {} of {} a second and \
-             starts in {}; decided every {} by {}",
+            "{} from {} to {}, the first {} left out of the figures; one replica {}starts in {}; decided every {} by {}",
             format_duration(whole(length)),
             self.from,
             self.to,
             format_duration(whole(self.skipped)),
-            self.terms.capacity,
-            harmless(&self.load),
+            self.serves(),
             format_duration(self.terms.startup),
             format_duration(self.terms.interval),
             self.sight(),
         )
+    }
+
+    /// What one replica serves, where that is known.
+    fn serves(&self) -> String {
+        match (&self.load, self.terms.capacity) {
+            (Some(load), Some(capacity)) => {
+                format!("serves {capacity} of {} a second and ", harmless(load))
+            }
+            (None, _) | (_, None) => String::new(),
+        }
     }
 
     /// What the policy could see.

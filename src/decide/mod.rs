@@ -41,6 +41,7 @@ mod tolerance;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use demand::FULL_USE;
 use supply::Supplies;
 pub use supply::Supply;
 

@@ -30,6 +30,12 @@ pub struct Signal {
 }
 
 impl Signal {
+    /// What its source is asked: the query, else the metric, empty where it names neither.
+    #[must_use]
+    pub fn question(&self) -> &str {
+        self.query.as_ref().or(self.metric.as_ref()).map_or("", String::as_str)
+    }
+
     /// The oldest value that still counts.
     #[must_use]
     pub fn max_age(&self) -> Duration {

@@ -111,7 +111,7 @@ fn replayed(
                 .map(|(column, contender)| Curve {
                     name: column.name,
                     replay: &contender.replay,
-                    bounds: contender.bounds,
+                    bounds: contender.candidate.bounds,
                 })
                 .collect();
             Some(chart(target, &run.demand, &run.terms, &curves)?)
@@ -120,7 +120,9 @@ fn replayed(
     let report = match args.output {
         Output::Text => report.text(),
         Output::Markdown => report.markdown(),
-        Output::Json => serde_json::to_string_pretty(&document::document(&report))?,
+        Output::Json => serde_json::to_string_pretty(
+            &document::document(&report).context("write a report without a load as JSON")?,
+        )?,
     };
     Ok(Made { report, rows, chart })
 }

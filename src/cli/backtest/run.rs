@@ -1,20 +1,16 @@
 //! One recording, replayed under each spec, and what a reader of the figures should know.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use super::args::BacktestArgs;
 use super::recordings::{Gathered, Recordings};
-use crate::backtest::{
-    Column, Demand, INTERVAL_DEFAULT, Replay, Report, Series, Subject, Terms, measure, replay,
-};
+use crate::backtest::{Candidate, Demand, INTERVAL_DEFAULT, Replay, Report, Terms, gaps_note};
 use crate::config::Config;
-use crate::decide::Cap;
 use crate::model::{
-    Autoscale, Bounds, Policy, PolicyChoice, Prices, ProviderName, Region, Service, ServiceId,
-    SignalName, Spec, Strategy, TargetId, TargetKind, format_duration,
+    Policy, Prices, ProviderName, Region, Service, ServiceId, SignalName, Spec, Strategy, TargetId,
+    format_duration,
 };
 
 /// What all contenders share.
@@ -32,14 +28,7 @@ pub(super) struct Run<'a> {
 
 /// One spec, replayed.
 pub(super) struct Contender<'a> {
-    path: &'a Path,
-    policy: Option<&'a Policy>,
-    policy_name: Option<String>,
-    pub(super) bounds: Bounds,
-    autoscale: Autoscale,
-    price: Option<f64>,
-    cap: Option<f64>,
-    has_other_regions: bool,
+    pub(super) candidate: Candidate<'a>,
     pub(super) replay: Replay,
 }
 
@@ -74,7 +63,7 @@ impl<'a> Run<'a> {
             startup: args.startup,
             delay: args.delay(),
             window: args.window(),
-            capacity: args.capacity,
+            capacity: Some(args.capacity),
             skip: args.skip,
         };
         let demand = Demand::of(series);
@@ -125,31 +114,10 @@ impl<'a> Run<'a> {
             signals.push(series.as_ref());
         }
         let price = self.price(service);
-        let cap = service.scale.max_hourly_cost;
-        let subject = Subject {
-            target: self.target,
-            bounds: scale.bounds,
-            policy,
-            cooldown: scale.cooldown.or(service.scale.cooldown).unwrap_or(Duration::ZERO),
-            cap: cap.zip(price).map(|(cap, price)| Cap { cap, price }),
-        };
-        let (from, to) = (self.demand.begin(), self.demand.end());
-        let replay = replay(&subject, &signals, &self.terms, from, to);
-        let policy_name = match &service.scale.policy {
-            Some(PolicyChoice::Named(name)) => Some(name.to_string()),
-            Some(PolicyChoice::Inline(_)) | None => None,
-        };
-        Ok(Contender {
-            path,
-            policy,
-            policy_name,
-            bounds: scale.bounds,
-            autoscale: service.scale.autoscale,
-            price,
-            cap,
-            has_other_regions: service.scale.regions.len() > 1,
-            replay,
-        })
+        let name = path.display().to_string();
+        let candidate = Candidate::of(name, spec, service, scale, price);
+        let replay = candidate.replay(self.target, &signals, &self.terms, &self.demand);
+        Ok(Contender { candidate, replay })
     }
 
     fn price(&self, service: &Service) -> Option<f64> {
@@ -168,20 +136,15 @@ impl<'a> Run<'a> {
         let columns = contenders
             .iter()
             .zip(names)
-            .map(|(contender, name)| Column {
-                name,
-                spec: contender.path.display().to_string(),
-                policy: contender.policy_name.clone(),
-                bounds: contender.bounds,
-                figures: measure(&contender.replay, &self.demand, contender.bounds, &self.terms),
-                price: contender.price,
+            .map(|(contender, name)| {
+                contender.candidate.column(name, &contender.replay, &self.demand, &self.terms)
             })
             .collect();
         let (from, to) = (self.demand.begin(), self.demand.end());
         let currency = self.config.map(|config| config.prices.currency.clone());
         Ok(Report {
             target: self.target.clone(),
-            load: self.load.to_string(),
+            load: Some(self.load.to_string()),
             from,
             to,
             skipped: self.terms.skipped(to.since(from)),
@@ -196,79 +159,24 @@ impl<'a> Run<'a> {
     fn notes(&self, contenders: &[Contender<'_>]) -> Vec<String> {
         let mut notes = Vec::new();
         for contender in contenders {
-            let spec = contender.path.display();
-            match (contender.policy, contender.autoscale) {
-                (None, _) => notes.push(format!(
-                    "`{spec}` has no policy for this service, so its count rests at {}",
-                    contender.bounds.desired
-                )),
-                (Some(_), Autoscale::Metrics) => {}
-                (Some(_), Autoscale::Manual | Autoscale::Disabled) => notes.push(format!(
-                    "the policy in `{spec}` is not in force, because `autoscale` is not `metrics`; it was \
-                     replayed as if it were"
-                )),
-            }
-            for signal in contender.policy.map(|policy| open_loop(policy)).unwrap_or_default() {
-                notes.push(format!(
-                    "`{signal}` in `{spec}` depends on the replicas; it was replayed as recorded, with the \
-                     replicas of then"
-                ));
-            }
-            match (contender.cap, contender.price) {
-                (Some(_), None) => notes.push(format!(
-                    "the cost cap in `{spec}` was left out, because no price is known; give --price or --config"
-                )),
-                (Some(_), Some(_)) if contender.has_other_regions => notes.push(format!(
-                    "the cost cap in `{spec}` was taken for this region alone"
-                )),
-                (Some(_) | None, _) => {}
-            }
+            notes.extend(contender.candidate.notes("give --price or --config"));
         }
         for (name, series) in self.recordings {
             let is_read = |policy: &Policy| policy.signals.iter().any(|known| known.name == *name);
-            if name != self.load && !contenders.iter().filter_map(|c| c.policy).any(is_read) {
+            if name != self.load
+                && !contenders.iter().filter_map(|c| c.candidate.policy).any(is_read)
+            {
                 notes.push(format!("`{name}` was given, and no policy reads it"));
                 continue;
             }
             match series {
                 None => notes.push(format!("`{name}` was taken to be absent")),
-                Some(series) if series.gaps().count > 0 => {
-                    notes.push(gaps(name, series, self.load));
-                }
-                Some(_) => {}
+                Some(series) => notes.extend(gaps_note(name, series, name == self.load)),
             }
         }
         notes.extend_from_slice(self.notes);
         notes
     }
-}
-
-fn gaps(name: &SignalName, series: &Series, load: &SignalName) -> String {
-    let gaps = series.gaps();
-    let held = if name == load { "; as the load it stays at its last value there" } else { "" };
-    format!(
-        "`{name}` has {} {}, the longest of {}, where its rows are usually {} apart{held}",
-        gaps.count,
-        if gaps.count == 1 { "gap" } else { "gaps" },
-        format_duration(gaps.longest),
-        format_duration(series.step())
-    )
-}
-
-/// The signals of a policy that its proportional rules take for a mean over the replicas.
-fn open_loop(policy: &Policy) -> Vec<&SignalName> {
-    let mut names: Vec<&SignalName> = policy
-        .targets
-        .iter()
-        .filter(|target| match target.kind {
-            TargetKind::Average | TargetKind::AtMost => true,
-            TargetKind::PerReplica => false,
-        })
-        .filter_map(|target| Some(&policy.signals.get(target.signal)?.name))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 pub(super) fn service<'a>(

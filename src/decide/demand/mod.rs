@@ -32,6 +32,7 @@ mod tune;
 use std::time::Duration;
 
 use account::Account;
+pub use tune::FULL_USE;
 use tune::{DUST, HEAT_RETURN, INTERVAL_S, SILENCE, TICK_MAX_S};
 
 use crate::model::{Count, DemandMemory, DemandWhy as Why, Moment};

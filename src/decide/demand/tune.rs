@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A target is read as this share of what a replica can serve: the 70 % that Kubernetes' documentation, Knative
 /// and AWS use for their targets. What is left is the headroom that this rule spends and saves.
-pub(super) const FULL_USE: f64 = 0.7;
+pub const FULL_USE: f64 = 0.7;
 /// Replica-time that may be used for each replica-time needed at full use: what the target itself costs.
 pub(super) const BUDGET: f64 = 1.4;
 /// Share of the budget below which the account is rich.
