@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
@@ -37,7 +38,7 @@ pub(super) struct ValidateArgs {
 }
 
 pub(super) fn validate(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
-    let catalogue: Option<Catalogue> = match &args.config {
+    let catalogue: Option<Arc<Catalogue>> = match &args.config {
         None => None,
         Some(path) => Some(context::setup(context::load_config(path)?)?.catalogue),
     };
@@ -45,7 +46,7 @@ pub(super) fn validate(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
         None => local::read(&args.path)?,
         Some(url) => remote(url, &args.rev, &args.folder)?,
     };
-    let loaded = spec::load(&sources, catalogue.as_ref());
+    let loaded = spec::load(&sources, catalogue.as_deref());
     let errors = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     let warnings = loaded.diagnostics.len() - errors;
     match args.output {

@@ -12,9 +12,9 @@ mod lock;
 mod memory;
 pub mod overrides;
 mod pending;
-mod pulls;
 mod publish;
 mod published;
+mod pulls;
 mod reload;
 mod replay;
 pub mod run;
@@ -48,9 +48,9 @@ use deciding::Deciding;
 use lock::StateLock;
 use memory::Memory;
 use overrides::TakenUp;
-use pulls::{Fact, Sight, by_name};
 use publish::{Publisher, PublisherError, WriterOptions};
 use published::read_status;
+use pulls::{Fact, Sight, by_name};
 use source::Judged;
 
 /// How long the first look waits where a provider's rate has no reading to be counted from: twice the least time

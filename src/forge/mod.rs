@@ -280,6 +280,9 @@ pub trait Forge: Send + Sync + fmt::Debug {
     /// Whether a person may write to the repository.
     async fn may_write(&self, login: &str) -> Result<bool, ForgeError>;
 
+    /// The page of the repository, for people.
+    fn web_url(&self) -> String;
+
     /// The page of a pull request, for people.
     fn pull_url(&self, number: PullNumber) -> String;
 

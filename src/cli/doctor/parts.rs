@@ -69,6 +69,10 @@ pub(super) fn make(mut config: Config) -> anyhow::Result<Parts> {
                 config.metrics.retain(|known, _| known.as_str() != name);
                 config.metrics.len() < before
             }
+            SetupError::Forge(message) => {
+                parts.checks.push(bad("forge", message, "correct it in `forge`"));
+                config.forge.take().is_some()
+            }
             SetupError::Url(_) | SetupError::Owner(_) => {
                 let todo = "correct it in the configuration";
                 parts.checks.push(bad("configuration", &error.to_string(), todo));
@@ -82,6 +86,9 @@ pub(super) fn make(mut config: Config) -> anyhow::Result<Parts> {
 }
 
 fn take_credentials(config: &mut Config, key: &str, parts: &mut Parts) -> bool {
+    if key.starts_with("forge.") {
+        return config.forge.take().is_some();
+    }
     let taken: Option<Credentials> = if key == "status.credentials" {
         parts.can_write = false;
         config.status.credentials.take()

@@ -91,18 +91,26 @@ fn planned(inputs: &Inputs<'_>, spec: &Spec, findings: &[Diagnostic]) -> Made {
     let sight = inputs.sight;
     let base = sight.in_force.as_deref();
     let plan = plan_of(&inputs.job.head, spec, sight);
-    let notes: Vec<String> = findings.iter().map(|found| found.message.clone()).collect();
+    let mut notes: Vec<String> = findings.iter().map(|found| found.message.clone()).collect();
+    let conflicts = &inputs.merge.merged.conflicts;
+    if !conflicts.is_empty() {
+        notes.push(format!(
+            "it does not merge as it is: {} outside of the spec conflict with the base branch",
+            render::counted(conflicts.len(), "file", "files")
+        ));
+    }
     let section = comment::planned(&Planned {
         plan: &plan,
         base: base.map(|good| &good.spec),
         after: spec,
+        pull: Some(inputs.job.number),
+        links: inputs.links,
         backtests: inputs.backtests,
         notes: &notes,
-        conflicts: &inputs.merge.merged.conflicts,
-        links: inputs.links,
     });
     let back = base.map(|good| plan::digest(Some(spec), &good.spec));
-    let shown: BTreeSet<String> = plan.targets.iter().filter_map(|t| t.provider.as_ref()).map(|p| format!("{p}/")).collect();
+    let shown: BTreeSet<String> =
+        plan.targets.iter().filter_map(|t| t.provider.as_ref()).map(|p| format!("{p}/")).collect();
     let mut key = Key::new("planned", &inputs.job.head);
     key.add(plan.digest.as_str());
     key.add(back.as_ref().map_or("", PlanDigest::as_str));

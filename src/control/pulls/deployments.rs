@@ -32,13 +32,30 @@ pub(crate) struct Deployment {
 pub(crate) enum Stand {
     /// It is in force, and nothing was done for it yet.
     Adopted,
-    Applying { actions: usize },
-    Applied { took_ms: u64, actions: usize },
-    Failed { took_ms: u64, failures: Vec<String> },
-    Waiting { waits: Vec<String> },
-    Superseded { by: CommitId, by_pull: Option<PullNumber> },
-    Held { digest: PlanDigest },
-    Refused { findings: Vec<String> },
+    Applying {
+        actions: usize,
+    },
+    Applied {
+        took_ms: u64,
+        actions: usize,
+    },
+    Failed {
+        took_ms: u64,
+        failures: Vec<String>,
+    },
+    Waiting {
+        waits: Vec<String>,
+    },
+    Superseded {
+        by: CommitId,
+        by_pull: Option<PullNumber>,
+    },
+    Held {
+        digest: PlanDigest,
+    },
+    Refused {
+        findings: Vec<String>,
+    },
 }
 
 impl Stand {
@@ -147,8 +164,9 @@ impl Deployments {
         stand: Stand,
     ) {
         let numbers = |pulls: &[MergedPull]| pulls.iter().map(|p| p.number).collect::<Vec<_>>();
-        let is_same =
-            |known: &&mut Deployment| known.commit == commit && numbers(&known.pulls) == numbers(&pulls);
+        let is_same = |known: &&mut Deployment| {
+            known.commit == commit && numbers(&known.pulls) == numbers(&pulls)
+        };
         if let Some(known) = self.all.iter_mut().find(is_same) {
             known.stand = stand;
             known.pulls = pulls;
@@ -168,14 +186,18 @@ impl Deployments {
     fn of(&mut self, commit: &CommitId) -> Option<&mut Deployment> {
         self.all.iter_mut().rev().find(|deployment| {
             deployment.commit == *commit
-                && !matches!(deployment.stand, Stand::Held { .. } | Stand::Refused { .. } | Stand::Superseded { .. })
+                && !matches!(
+                    deployment.stand,
+                    Stand::Held { .. } | Stand::Refused { .. } | Stand::Superseded { .. }
+                )
         })
     }
 
     /// Forgets what is said and final.
     pub(crate) fn tidy(&mut self) {
         self.all.retain(|deployment| {
-            !(deployment.stand.is_final() && deployment.reported.as_ref() == Some(&deployment.stand))
+            !(deployment.stand.is_final()
+                && deployment.reported.as_ref() == Some(&deployment.stand))
         });
     }
 }

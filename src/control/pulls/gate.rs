@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::control::source::{Good, Source};
 use super::reviews::{APPROVAL_DIGITS_MIN, Review, Reviews};
 use crate::config::OnMismatch;
+use crate::control::source::{Good, Source};
 use crate::forge::comment;
 use crate::forge::{Forge, ForgeError, Pull, PullState};
 use crate::git::{CommitInfo, GitError, Mirror};
@@ -141,8 +141,11 @@ impl Gate {
         let (mut known, mut open) = (Vec::new(), Vec::new());
         let mut at = 0;
         while let Some(link) = links.get(at) {
-            let merged =
-                |number| MergedPull { number, commit: link.info.id.clone(), differences: Vec::new() };
+            let merged = |number| MergedPull {
+                number,
+                commit: link.info.id.clone(),
+                differences: Vec::new(),
+            };
             if link.tree == link.tree_before {
                 at += 1;
             } else if let Some(number) = self.reviews.planned_from(in_force, &link.tree) {
@@ -341,7 +344,8 @@ impl Gate {
         link: &Link,
         after: Option<&Good>,
     ) -> Vec<String> {
-        let (base, head, path) = (review.base.clone(), review.head.clone(), source.path().to_owned());
+        let (base, head, path) =
+            (review.base.clone(), review.head.clone(), source.path().to_owned());
         let mirror = self.mirror.clone();
         let merge = move || {
             let mirror = mirror.lock().unwrap_or_else(PoisonError::into_inner);

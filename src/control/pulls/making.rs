@@ -37,7 +37,12 @@ pub(crate) struct Making<'a> {
 
 impl Making<'_> {
     /// Makes what the pull request is told. Deciding and replaying are all work and no waiting.
-    pub(crate) async fn make(self, job: &Job, past: &Past, now: Timestamp) -> Result<Made, GitError> {
+    pub(crate) async fn make(
+        self,
+        job: &Job,
+        past: &Past,
+        now: Timestamp,
+    ) -> Result<Made, GitError> {
         let Self { merged, sight, links, may_ask } = self;
         let read = {
             let sight = sight.clone();
@@ -64,7 +69,7 @@ impl Job {
         before: Option<&Memo>,
         now: Timestamp,
     ) -> Memo {
-        let mut earlier = Vec::new();
+        let (mut earlier, mut earlier_left_out) = (Vec::new(), 0);
         if let Some(memo) = before {
             earlier.clone_from(&memo.earlier);
             earlier.push(Earlier {
@@ -76,6 +81,7 @@ impl Job {
             });
             let excess = earlier.len().saturating_sub(EARLIER_MAX);
             earlier.drain(..excess);
+            earlier_left_out = memo.earlier_left_out + excess;
         }
         Memo {
             version: MEMO_VERSION,
@@ -89,6 +95,7 @@ impl Job {
             verdict: made.verdict.clone(),
             phase: made.phase.clone(),
             earlier,
+            earlier_left_out,
         }
     }
 }

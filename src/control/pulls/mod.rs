@@ -22,9 +22,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc, watch};
 
+use backtests::Past;
 pub(crate) use facts::Fact;
 pub(crate) use gate::{Gate, Judgement};
-use backtests::Past;
 use reviews::Reviews;
 pub(crate) use sight::{Sight, by_name};
 use worker::{Parts, Wires, Worker};

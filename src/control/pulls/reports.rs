@@ -62,7 +62,8 @@ impl Worker {
             commits.push(&deployment.commit);
         }
         for commit in commits {
-            let check = check(&deployment.stand, pulls.first().map(|p| board.forge.pull_url(p.number)));
+            let check =
+                check(&deployment.stand, pulls.first().map(|p| board.forge.pull_url(p.number)));
             board.forge.report(commit, &check).await?;
         }
         Ok(())
@@ -100,9 +101,7 @@ impl Worker {
             return Ok(());
         }
         let (memo, section) = match &sticky {
-            Some(Sticky { memo, section, .. }) => {
-                (Memo { phase, ..memo.clone() }, section.clone())
-            }
+            Some(Sticky { memo, section, .. }) => (Memo { phase, ..memo.clone() }, section.clone()),
             None => (self.unplanned(deployment, phase), comment::unplanned()),
         };
         let written = board.write(pull.number, sticky.as_ref(), memo, section).await?;
@@ -127,6 +126,7 @@ impl Worker {
             verdict: "merged before it was planned".to_owned(),
             phase,
             earlier: Vec::new(),
+            earlier_left_out: 0,
         }
     }
 
@@ -240,7 +240,7 @@ fn check(stand: &Stand, url: Option<String>) -> Check {
             format!(
                 "applied: {} in {}",
                 counted(*actions, "action", "actions"),
-                comment::duration(*took_ms)
+                comment::took(*took_ms)
             ),
         ),
         Stand::Failed { failures, .. } => (

@@ -55,7 +55,8 @@ impl Worker {
         if due.is_empty() {
             return Ok(());
         }
-        let (branch, all) = (self.parts.branch.clone(), self.known.keys().copied().collect::<Vec<_>>());
+        let (branch, all) =
+            (self.parts.branch.clone(), self.known.keys().copied().collect::<Vec<_>>());
         let wanted = due.clone();
         let (base, heads) = self
             .with_mirror(move |mirror| {
@@ -91,7 +92,12 @@ impl Worker {
         Ok(())
     }
 
-    async fn plan_one(&mut self, job: &Job, sight: &Arc<Sight>, board: &Board) -> Result<(), Trouble> {
+    async fn plan_one(
+        &mut self,
+        job: &Job,
+        sight: &Arc<Sight>,
+        board: &Board,
+    ) -> Result<(), Trouble> {
         let Job { number, head, base } = job.clone();
         let path = self.parts.path.clone();
         let (ours, theirs) = (base.clone(), head.clone());
@@ -113,7 +119,8 @@ impl Worker {
                 let sticky = board.ours(&comments);
                 // A command that was given while nobody listened, after the plan that is there.
                 if let Some(sticky) = &sticky {
-                    known.is_asked |= is_plan_asked(&comments, sticky.memo.planned_at, board).await?;
+                    known.is_asked |=
+                        is_plan_asked(&comments, sticky.memo.planned_at, board).await?;
                 }
                 known.heard_until = comments.iter().map(|comment| comment.created_at).max();
                 known.sticky = Some(sticky.clone());

@@ -53,8 +53,12 @@ impl Sight {
 
     /// The providers and regions that could not be read, for whoever wants to know whether that changed.
     pub(crate) fn gaps(&self) -> Vec<String> {
-        let mut gaps: Vec<String> =
-            self.observed.gaps.iter().map(|gap| format!("{}/{}", gap.provider, gap.region)).collect();
+        let mut gaps: Vec<String> = self
+            .observed
+            .gaps
+            .iter()
+            .map(|gap| format!("{}/{}", gap.provider, gap.region))
+            .collect();
         gaps.sort_unstable();
         gaps
     }

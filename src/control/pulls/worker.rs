@@ -223,7 +223,8 @@ impl Worker {
             }
             Err(trouble) => {
                 tracing::warn!(error = %trouble, failures = self.failures, "could not do all that pull requests need");
-                let pause = interval.saturating_mul(1 << self.failures.min(8)).min(PAUSE_MAX.max(interval));
+                let pause =
+                    interval.saturating_mul(1 << self.failures.min(8)).min(PAUSE_MAX.max(interval));
                 self.failures = self.failures.saturating_add(1);
                 Some(pause)
             }

@@ -127,6 +127,12 @@ pub fn conflict(paths: &[String]) -> Section {
     Section(out)
 }
 
+/// Where there was no time for a plan before it was merged.
+#[must_use]
+pub fn unplanned() -> Section {
+    Section(line("It was merged before it could be planned, so nothing was reviewed here."))
+}
+
 /// Where nothing of the spec is touched any more.
 #[must_use]
 pub fn untouched() -> Section {

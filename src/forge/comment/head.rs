@@ -190,7 +190,7 @@ fn told(texts: &[String]) -> usize {
     more.map_or(texts.len(), |more| texts.len() - 1 + more)
 }
 
-fn took(ms: u64) -> String {
+pub fn took(ms: u64) -> String {
     let exact = Duration::from_millis(ms);
     if exact < EXACT_MAX {
         return format!("{:.1} s", exact.as_secs_f64());

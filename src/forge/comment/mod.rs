@@ -17,7 +17,8 @@ mod table;
 mod tests;
 
 pub use body::{COMMENT_CHARS_MAX, Links, Read, SECTION_BYTES_MAX, Section, body, read};
-pub use findings::{conflict, invalid, untouched};
+pub use findings::{conflict, invalid, unplanned, untouched};
+pub use head::took;
 pub use planned::{Backtest, Planned, planned};
 
 use jiff::Timestamp;

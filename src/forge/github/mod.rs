@@ -411,6 +411,10 @@ impl Forge for GitHub {
             || is_writer(permission.role_name.as_deref()))
     }
 
+    fn web_url(&self) -> String {
+        self.client.place.repo_web()
+    }
+
     fn pull_url(&self, number: PullNumber) -> String {
         format!("{}/pull/{}", self.client.place.repo_web(), number.0)
     }

@@ -4,6 +4,7 @@
 //! so that only what means something differs. Words for people (name, description) are left out, as they are
 //! of the digest. A secret cannot be in it: a spec names secrets and holds none.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -36,6 +37,40 @@ pub fn config_diff(base: Option<(&Spec, &Service)>, after: Option<(&Spec, &Servi
     }
     let diff = TextDiff::from_lines(before.as_str(), after.as_str());
     diff.unified_diff().context_radius(CONTEXT_LINES).missing_newline_hint(false).to_string()
+}
+
+/// How two specs differ in what they state about their services, in lines of plain text: a line for each service,
+/// and the lines of its diff.
+#[must_use]
+pub fn differences(before: &Spec, after: &Spec) -> Vec<String> {
+    let mut lines = Vec::new();
+    let services: BTreeSet<_> = before.services.keys().chain(after.services.keys()).collect();
+    for id in services {
+        let of = |spec: &Spec| spec.services.get(id).map(|service| canonical(spec, service));
+        let (old, new) = (of(before), of(after));
+        if old == new {
+            continue;
+        }
+        lines.push(match (&old, &new) {
+            (None, _) => format!("{id} is in what was merged, and was not in what was reviewed"),
+            (_, None) => format!("{id} was in what was reviewed, and is not in what was merged"),
+            (Some(_), Some(_)) => format!("{id} (- as reviewed, + as merged):"),
+        });
+        if let (Some(old), Some(new)) = (before.services.get(id), after.services.get(id)) {
+            let diff = config_diff(Some((before, old)), Some((after, new)));
+            lines.extend(diff.lines().filter(|line| is_change(line)).map(str::to_owned));
+        }
+    }
+    if before.guard != after.guard {
+        lines.push("the `guard` differs".to_owned());
+    }
+    lines
+}
+
+/// Whether a line of a diff is a change: not context, not a heading.
+fn is_change(line: &str) -> bool {
+    let is_heading = line.starts_with("--- ") || line.starts_with("+++ ");
+    line.starts_with(['-', '+']) && !is_heading
 }
 
 fn canonical(spec: &Spec, service: &Service) -> String {

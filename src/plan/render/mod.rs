@@ -7,7 +7,7 @@ mod markdown;
 pub(crate) mod schedule;
 mod text;
 
-pub use config::config_diff;
+pub use config::{config_diff, differences};
 pub use inert::harmless;
 pub(crate) use inert::inline as markdown_escape;
 pub use markdown::markdown;
