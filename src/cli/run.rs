@@ -5,14 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::mpsc;
 
 use super::{CHANGES, ConfigArg, Output, context, signals};
 use crate::apply::{Clock as _, StopSign, SystemClock};
-use crate::control::run::{EVENTS_MAX, OnCycle, Reload, Surroundings};
+use crate::control::run::{EVENTS_MAX, Event, OnCycle, Reload, Surroundings};
 use crate::control::{ControlError, Controller, Purpose, Setup};
+use crate::forge::hooks::Hook;
 use crate::model::{CommitId, HeldReason, Plan, Step, TargetId, TargetPlan};
 use crate::plan::render;
+use crate::serve::{self, HookSetup, Server};
 
 /// How to run.
 #[derive(Debug, clap::Args)]
@@ -50,6 +53,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let has_changed = Arc::new(AtomicBool::new(false));
     let is_dry = controller.setup().config.dry_run;
     let on_cycle = on_cycle(args.output, is_dry, has_changed.clone());
+    let _server = listen(controller.setup(), sender.clone(), stop.clone()).await?;
     let around =
         Surroundings { clock: Arc::new(SystemClock), shutdown: stop, reload, files, on_cycle };
     let setup = controller.setup();
@@ -57,6 +61,36 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     crate::control::run::run(controller, around, events, sender).await?;
     let is_changed = args.detailed_exitcode && has_changed.load(Ordering::Relaxed);
     Ok(if is_changed { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
+}
+
+/// Listens for the forge's webhooks, where there is a secret to tell them by. They only make the controller
+/// look.
+async fn listen(
+    setup: &Setup,
+    events: mpsc::Sender<Event>,
+    stop: StopSign,
+) -> anyhow::Result<Option<Server>> {
+    let Some(secret) = setup.webhook_secret.clone() else { return Ok(None) };
+    let branch = setup.config.repository.branch.clone();
+    let wake = move |hook: Hook| {
+        let matters = match hook {
+            Hook::Ping | Hook::Other | Hook::Push { branch: None } => false,
+            Hook::Push { branch: Some(pushed) } => pushed == branch,
+            Hook::Pull { base, .. } => base.is_none_or(|base| base == branch),
+            Hook::Comment { on_pull, .. } => on_pull,
+        };
+        if matters {
+            // A full queue already holds an event that will make the controller look.
+            let _queued = events.try_send(Event::Wake);
+        }
+    };
+    let address = setup.config.api.listen;
+    let hooks = HookSetup { secret, wake: Arc::new(wake) };
+    let server = serve::start(address, Some(hooks), async move { stop.raised().await })
+        .await
+        .with_context(|| format!("listen on {address} (`api.listen`)"))?;
+    tracing::info!(address = %server.addr, path = serve::HOOKS_PATH, "listening for webhooks");
+    Ok(Some(server))
 }
 
 /// Notes whether anything was changed, prints plans that have changes, and logs every plan of a dry run, which

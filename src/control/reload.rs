@@ -1,6 +1,7 @@
 //! A changed configuration, taken into use while the controller runs.
 
 use super::{Controller, Setup};
+use crate::model::Secret;
 use crate::observe::signals::Signals;
 
 impl Controller {
@@ -30,6 +31,12 @@ impl Controller {
                     .to_owned(),
             );
         }
+        if old.api != new.api || !is_same(&self.setup.webhook_secret, &setup.webhook_secret) {
+            return Err(
+                "`api.listen` or the webhooks' secret changed: restart the controller to use it"
+                    .to_owned(),
+            );
+        }
         let remote = setup.remote.clone();
         self.source
             .with_mirror(move |mirror| {
@@ -47,4 +54,8 @@ impl Controller {
         self.source.forget_seen();
         Ok(())
     }
+}
+
+fn is_same(old: &Option<Secret>, new: &Option<Secret>) -> bool {
+    old.as_ref().map(Secret::expose) == new.as_ref().map(Secret::expose)
 }

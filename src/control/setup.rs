@@ -81,6 +81,8 @@ pub struct Setup {
     pub catalogue: Arc<Catalogue>,
     /// Where pull requests are; `None` where none is configured.
     pub forge: Option<Arc<dyn Forge>>,
+    /// What its webhooks are signed with; without it none are listened for.
+    pub webhook_secret: Option<Secret>,
     /// Whose replicas this controller sees and touches.
     pub owner: OwnerId,
     /// How the spec repository is read.
@@ -161,6 +163,10 @@ impl Setup {
         let kinds = sources.iter().map(|(name, s)| (name.clone(), s.about().clone())).collect();
         let catalogue = Arc::new(config.catalogue(abouts, kinds));
         let forge = config.forge.as_ref().map(|forge| self::forge(forge, &source)).transpose()?;
+        let webhook_secret = config.forge.as_ref().and_then(|forge| forge.webhook_secret.as_ref());
+        let webhook_secret = webhook_secret
+            .map(|secret| self::secret("forge.webhookSecretRef", secret, source.as_ref()))
+            .transpose()?;
         let secrets = Arc::new(ConfiguredSecrets { names: config.secrets.clone(), source });
         Ok(Self {
             remote: read,
@@ -170,6 +176,7 @@ impl Setup {
             sources,
             catalogue,
             forge,
+            webhook_secret,
             secrets,
             config,
         })
@@ -198,15 +205,7 @@ fn forge(
     config: &ForgeConfig,
     source: &Arc<dyn SecretSource + Send + Sync>,
 ) -> Result<Arc<dyn Forge>, SetupError> {
-    let resolve = |key, reference: &SecretRef| {
-        crate::config::secrets::resolve(reference, source.as_ref()).map_err(|error| {
-            SetupError::Credential {
-                key,
-                reference: reference.to_string(),
-                message: with_causes(&error),
-            }
-        })
-    };
+    let resolve = |key, reference: &SecretRef| secret(key, reference, source.as_ref());
     let auth = match &config.credentials {
         ForgeCredentials::Token(token) => {
             github::Auth::Token(resolve("forge.credentials.tokenRef", token)?)
@@ -248,18 +247,25 @@ fn sources(
         .map_err(|(name, message)| SetupError::Source { name: name.to_string(), message })
 }
 
+/// The secret that a key of the configuration refers to.
+fn secret(
+    key: &'static str,
+    reference: &SecretRef,
+    source: &dyn SecretSource,
+) -> Result<Secret, SetupError> {
+    crate::config::secrets::resolve(reference, source).map_err(|error| SetupError::Credential {
+        key,
+        reference: reference.to_string(),
+        message: with_causes(&error),
+    })
+}
+
 fn auth(
     credentials: Option<&Credentials>,
     source: &dyn SecretSource,
     key: &'static str,
 ) -> Result<Auth, SetupError> {
-    let resolve = |reference: &SecretRef| {
-        crate::config::secrets::resolve(reference, source).map_err(|error| SetupError::Credential {
-            key,
-            reference: reference.to_string(),
-            message: with_causes(&error),
-        })
-    };
+    let resolve = |reference: &SecretRef| secret(key, reference, source);
     Ok(match credentials {
         None => Auth::None,
         Some(Credentials::Token(token)) => Auth::Token(resolve(token)?),
