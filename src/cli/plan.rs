@@ -1,13 +1,14 @@
 //! `tidegate plan`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
-use super::{CHANGES, ConfigArg, Output, context};
-use crate::control::{Controller, Planned, Purpose};
-use crate::model::Plan;
+use super::{CHANGES, ConfigArg, FAILURE, Output, context};
+use crate::control::{Controller, Planned, Purpose, Snapshot};
+use crate::model::{Plan, PullNumber};
 use crate::plan::render;
 
 /// What to plan and how to show it.
@@ -18,6 +19,15 @@ pub(super) struct PlanArgs {
     /// Plan this branch, tag or commit instead of the spec branch's head.
     #[arg(long, value_name = "REV")]
     rev: Option<String>,
+    /// Show the comment that the controller writes on this pull request: the plan of merging it.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rev")]
+    pr: Option<u64>,
+    /// With --pr, also write everything that the comment is made from into this file.
+    #[arg(long, value_name = "FILE", requires = "pr")]
+    save: Option<PathBuf>,
+    /// Show the comment that is made from such a file. Asks nobody, and needs no configuration.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pr", "rev"])]
+    from: Option<PathBuf>,
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
     /// Exit with 2 when there are changes.
@@ -29,8 +39,26 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
+    if let Some(file) = &args.from {
+        let doing = || format!("read the snapshot `{}`", file.display());
+        let text = std::fs::read(file).with_context(doing)?;
+        return show_pull(&Snapshot::parse(&text).with_context(doing)?, &args);
+    }
     let config = context::load_config(&args.config.config)?;
     let mut controller = context::controller(config, Purpose::Look, Arc::new(|_| {})).await?;
+    if let Some(number) = args.pr {
+        if controller.source().good().is_none() {
+            adopt_head(&mut controller).await?;
+        }
+        let snapshot = controller.snapshot_of_pull(PullNumber(number)).await?;
+        if let Some(file) = &args.save {
+            let text =
+                serde_json::to_vec_pretty(&snapshot).context("write the snapshot as JSON")?;
+            std::fs::write(file, text)
+                .with_context(|| format!("write the snapshot to `{}`", file.display()))?;
+        }
+        return show_pull(&snapshot, &args);
+    }
     let planned = match &args.rev {
         None => {
             adopt_head(&mut controller).await?;
@@ -40,6 +68,21 @@ pub(super) async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
     };
     show(&planned.plan, args.output)?;
     Ok(exit_code(&planned.plan, args.detailed_exitcode))
+}
+
+/// Shows a pull request's comment, or its plan for programs. Whoever would not let it be merged exits with 1.
+fn show_pull(snapshot: &Snapshot, args: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let preview = snapshot.preview();
+    match (args.output, &preview.plan) {
+        (Output::Text | Output::Markdown, _) => println!("{}", preview.body),
+        (Output::Json, Some(plan)) => show(plan, Output::Json)?,
+        (Output::Json, None) => bail!("there is no plan: {}", preview.verdict),
+    }
+    Ok(match &preview.plan {
+        _ if !preview.is_good => ExitCode::from(FAILURE),
+        Some(plan) => exit_code(plan, args.detailed_exitcode),
+        None => ExitCode::SUCCESS,
+    })
 }
 
 /// Puts the spec branch's head in force, or is an error that shows why the head is refused.

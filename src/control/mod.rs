@@ -33,6 +33,7 @@ pub use error::ControlError;
 pub use lock::LockError;
 pub use publish::Pushed;
 pub use published::published_status;
+pub use pulls::{Preview, PreviewError, Snapshot};
 pub use replay::{Replayed, decide_again, replay};
 pub use setup::{Access, Setup, SetupError};
 pub use source::{Good, Loaded, Polled, Source};
@@ -266,20 +267,34 @@ impl Controller {
 
     /// Shares what was seen with whoever plans pull requests.
     fn show(&self, observed: &Observed) {
-        let Some(pulls) = &self.pulls else { return };
+        if let Some(pulls) = &self.pulls {
+            pulls.show(self.sight_of(observed.clone()));
+        }
+    }
+
+    /// Looks, for a pull request's plan.
+    async fn sight(&mut self) -> Sight {
+        let observed = match self.source.good().cloned() {
+            Some(good) => self.look(&good.spec).await,
+            None => Observed { at: self.clock.now(), replicas: Vec::new(), gaps: Vec::new() },
+        };
+        self.sight_of(observed)
+    }
+
+    fn sight_of(&self, observed: Observed) -> Sight {
         let in_force = self.source.good().cloned();
         let measured = in_force.as_ref().map(|good| by_name(&good.spec, &self.deciding.measured));
         let overrides = self.deciding.overrides.set();
-        pulls.show(Sight {
+        Sight {
             in_force,
             branch_head: self.source.head_seen().cloned(),
             catalogue: self.setup.catalogue.clone(),
-            observed: observed.clone(),
+            observed,
             states: self.deciding.states.clone(),
             measured: measured.unwrap_or_default(),
             bursts: overrides.bursts().to_vec(),
             pauses: overrides.pauses().to_vec(),
-        });
+        }
     }
 
     /// Reads bursts and pauses where somebody else wrote to the status branch. What cannot be read now is

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use git2::{Index, IndexEntry, MergeOptions, Oid};
+use serde::{Deserialize, Serialize};
 
 use super::bare::{check_branch, commit_id, oid};
 use super::mirror::{Mirror, tracking};
@@ -22,7 +23,8 @@ const RENAMES_MAX: u32 = 200;
 const CONFLICTS_MAX: usize = 1_000;
 
 /// What merging a head onto a base gives, as far as the spec is concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Merged {
     /// Paths in conflict, from the root of the repository.
     pub conflicts: Vec<String>,

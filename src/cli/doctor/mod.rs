@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::{ConfigArg, FAILURE, context};
 use crate::apply::{Clock as _, SystemClock};
 use crate::control::Setup;
+use crate::forge::Forge;
 use crate::git::{Signature, StatusWriter};
 use crate::model::{Moment, SourceName, Spec, format_duration};
 use crate::observe;
@@ -57,6 +58,9 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         checks.extend(found.checks);
         checks.extend(providers(setup, found.spec.as_ref()).await);
         checks.extend(sources(setup).await);
+        if let Some(forge) = &setup.forge {
+            checks.push(pulls(forge.as_ref(), &setup.config.repository.branch).await);
+        }
     }
     let is_fine = checks.iter().all(|check| check.ok);
     if args.output == "json" {
@@ -94,6 +98,24 @@ fn state_dir(folder: &Path) -> Check {
             "make it writable for this user, or set `stateDir`",
         ),
     }
+}
+
+/// Whether pull requests can be read, and as whom they are told their plans. Nothing is written.
+async fn pulls(forge: &dyn Forge, branch: &str) -> Check {
+    const TODO: &str = "check `forge.repo`, `forge.apiUrl` and `forge.credentials`: the token or App must read \
+                        pull requests, and write comments and commit statuses";
+    let (me, open) = match (forge.me().await, forge.open_pulls(branch).await) {
+        (Ok(me), Ok(open)) => (me, open.items.len()),
+        (Err(error), _) | (_, Err(error)) => {
+            return bad("pull requests", &error.to_string(), TODO);
+        }
+    };
+    let web = forge.web_url();
+    let open = match open {
+        1 => "1 is open".to_owned(),
+        n => format!("{n} are open"),
+    };
+    good("pull requests", &format!("{open} at {web} into `{branch}`, as `{me}`"))
 }
 
 /// Whether the server would take a push to the status branch; nothing is pushed.

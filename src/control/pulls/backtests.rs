@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::compose::Merge;
 use super::sight::Sight;
+use crate::control::Setup;
 use crate::forge::comment::Backtest;
 use crate::git::GitError;
 use crate::observe::signals::Sources;
@@ -20,6 +21,17 @@ pub(crate) struct Past {
     pub(crate) store: PathBuf,
     /// The metric sources.
     pub(crate) sources: Sources,
+}
+
+impl Past {
+    /// Where a controller's is.
+    pub(crate) fn of(setup: &Setup) -> Self {
+        Self {
+            interval: setup.config.interval,
+            store: setup.config.store_file(),
+            sources: setup.sources.clone(),
+        }
+    }
 }
 
 pub(crate) async fn of(

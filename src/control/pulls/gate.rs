@@ -9,11 +9,12 @@
 //! which pull request a commit is from. What cannot be known is held like what differs, as long as
 //! `onMismatch` says `hold`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::making;
 use super::reviews::{APPROVAL_DIGITS_MIN, Review, Reviews};
 use crate::config::OnMismatch;
 use crate::control::source::{Good, Source};
@@ -346,15 +347,10 @@ impl Gate {
     ) -> Vec<String> {
         let (base, head, path) =
             (review.base.clone(), review.head.clone(), source.path().to_owned());
-        let mirror = self.mirror.clone();
-        let merge = move || {
-            let mirror = mirror.lock().unwrap_or_else(PoisonError::into_inner);
-            mirror.merge_spec(&base, &head, &path)
-        };
-        let reviewed = tokio::task::spawn_blocking(merge)
+        let merging = move |mirror: &Mirror| mirror.merge_spec(&base, &head, &path);
+        let reviewed = making::with(&self.mirror, merging)
             .await
             .ok()
-            .and_then(Result::ok)
             .and_then(|merged| crate::spec::load(&merged.sources?, Some(catalogue)).spec);
         let (Some(reviewed), Some(after)) = (reviewed, after) else {
             return vec![format!(

@@ -1,7 +1,7 @@
 //! One pull request, from the merge result to its comment: the same for the controller and for whoever asks on
 //! the command line.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use super::backtests::{self, Past};
 use super::compose::{Inputs, Made, Merge, compose};
 use super::sight::Sight;
 use crate::forge::comment::{Earlier, Links, MEMO_VERSION, Memo};
-use crate::git::{GitError, Merged};
+use crate::git::{GitError, Merged, Mirror};
 use crate::model::{CommitId, OwnerId, PullNumber};
 
 /// Plans before the present one that a comment remembers.
@@ -106,4 +106,13 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, GitError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| GitError::Interrupted(error.to_string()))
+}
+
+/// Runs a blocking piece of git work off the event loop.
+pub(super) async fn with<T: Send + 'static>(
+    mirror: &Arc<Mutex<Mirror>>,
+    work: impl FnOnce(&Mirror) -> Result<T, GitError> + Send + 'static,
+) -> Result<T, GitError> {
+    let mirror = mirror.clone();
+    blocking(move || work(&mirror.lock().unwrap_or_else(PoisonError::into_inner))).await?
 }

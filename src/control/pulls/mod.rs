@@ -11,6 +11,7 @@ mod deployments;
 mod facts;
 mod gate;
 mod making;
+mod preview;
 mod reports;
 mod reviews;
 mod rounds;
@@ -25,6 +26,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use backtests::Past;
 pub(crate) use facts::Fact;
 pub(crate) use gate::{Gate, Judgement};
+pub use preview::{Preview, PreviewError, Snapshot};
 use reviews::Reviews;
 pub(crate) use sight::{Sight, by_name};
 use worker::{Parts, Wires, Worker};
@@ -141,11 +143,7 @@ fn parts(
         branch: setup.config.repository.branch.clone(),
         path: setup.config.repository.path.clone(),
         poll_interval: config.poll_interval,
-        past: Past {
-            interval: setup.config.interval,
-            store: setup.config.store_file(),
-            sources: setup.sources.clone(),
-        },
+        past: Past::of(setup),
         links: Links::of(&forge.web_url()),
         dry_run: setup.config.dry_run,
     }

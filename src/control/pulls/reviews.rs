@@ -8,6 +8,9 @@ use crate::model::{CommitId, PlanDigest, PullNumber};
 
 /// Hexadecimal digits of a digest that an approval must name: too many to hit by accident.
 pub(crate) const APPROVAL_DIGITS_MIN: usize = 12;
+/// Reviews that are remembered, the newest: also those of closed pull requests, whose merge may not have been seen
+/// yet.
+const REVIEWS_MAX: usize = 2_000;
 /// Approvals that are remembered: far more than are ever waited for at once.
 const APPROVALS_MAX: usize = 100;
 
@@ -45,12 +48,11 @@ impl Reviews {
 
     /// Notes what the comment of a pull request shows now.
     pub(crate) fn note(&self, number: PullNumber, review: Review) {
-        self.book().reviews.insert(number, review);
-    }
-
-    /// Forgets a pull request.
-    pub(crate) fn forget(&self, number: PullNumber) {
-        self.book().reviews.remove(&number);
+        let mut book = self.book();
+        if book.reviews.len() >= REVIEWS_MAX {
+            book.reviews.pop_first();
+        }
+        book.reviews.insert(number, review);
     }
 
     /// What the comment of a pull request shows.

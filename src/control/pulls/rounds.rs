@@ -218,7 +218,6 @@ impl Known {
             check: None,
             heard_until: None,
             is_asked: false,
-            refused: None,
         }
     }
 }

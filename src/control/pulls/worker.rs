@@ -2,7 +2,7 @@
 //! It only reads the world that the controller shares with it, and the controller waits for nothing here.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::backtests::Past;
 use super::deployments::Deployments;
 use super::facts::Fact;
+use super::making;
 use super::reviews::Reviews;
 use super::sight::Sight;
 use super::sticky::{Board, Sticky};
@@ -71,8 +72,6 @@ pub(super) struct Known {
     pub(super) heard_until: Option<Timestamp>,
     /// Whether somebody asked for a new plan.
     pub(super) is_asked: bool,
-    /// The key of what the forge refused to take, so that it is not tried again and again.
-    pub(super) refused: Option<String>,
 }
 
 /// What a plan of a pull request depends on; the same means that nothing is to be done.
@@ -251,11 +250,6 @@ impl Worker {
         &self,
         work: impl FnOnce(&Mirror) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
-        let mirror = self.parts.mirror.clone();
-        tokio::task::spawn_blocking(move || {
-            work(&mirror.lock().unwrap_or_else(PoisonError::into_inner))
-        })
-        .await
-        .unwrap_or_else(|error| Err(GitError::Interrupted(error.to_string())))
+        making::with(&self.parts.mirror, work).await
     }
 }

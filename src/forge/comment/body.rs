@@ -1,5 +1,7 @@
 //! The four parts put together, and taken apart again.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Memo, foot, head, hidden};
 use crate::model::{CommitId, OwnerId, PullNumber};
 use crate::plan::render::inert::code;
@@ -27,7 +29,8 @@ const READ_BYTES_MAX: usize = 4 * COMMENT_CHARS_MAX;
 pub struct Section(pub String);
 
 /// Where commits, pull requests and files are to be seen. An address that is not `http` makes plain text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Links {
     /// Before a commit id: `https://github.com/acme/infra/commit/`.
     pub commit_base: String,

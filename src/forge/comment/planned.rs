@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 use super::folds::{Fold, groups};
 use super::lines::{line, list};
 use super::table::{heading, row, sorted};
@@ -46,7 +48,8 @@ pub struct Planned<'a> {
 }
 
 /// What a changed policy would have done with recorded load.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Backtest {
     /// The target it was tried on.
     pub target: TargetId,
