@@ -14,6 +14,7 @@ pub mod overrides;
 mod pending;
 mod publish;
 mod published;
+pub mod pulls;
 mod reload;
 mod replay;
 pub mod run;
