@@ -59,7 +59,7 @@ pub enum NoComparison {
 }
 
 /// A recording shorter than this says little about a policy: waits of many minutes are common in them.
-const LENGTH_MIN: Duration = Duration::from_secs(3600);
+pub const LENGTH_MIN: Duration = Duration::from_secs(3600);
 /// What the spec in force is called in a report.
 const BASE: &str = "base";
 /// What the changed spec is called in a report.

@@ -25,7 +25,7 @@ mod supply;
 
 pub use candidate::{Candidate, gaps_note};
 pub use chart::{ChartError, Curve, chart};
-pub use compare::{Comparison, Context, NoComparison, changed, compare, wanted};
+pub use compare::{Comparison, Context, LENGTH_MIN, NoComparison, changed, compare, wanted};
 pub use demand::Demand;
 pub use figures::{Figures, measure};
 pub use questions::{QuestionError, questions};

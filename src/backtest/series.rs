@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::Moment;
 
 /// One measured value.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Row {
     /// The end of the time that it was measured over.
     pub at: Moment,
@@ -30,7 +32,8 @@ pub struct Gaps {
 }
 
 /// A recorded signal: at least two rows, stamps rising.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Vec<Row>")]
 pub struct Series {
     rows: Vec<Row>,
     /// For each row and one more: seconds and value times seconds of all rows before it.
@@ -43,6 +46,21 @@ pub struct Series {
 struct Total {
     seconds: f64,
     area: f64,
+}
+
+/// Written as its rows; the rest follows from them.
+impl Serialize for Series {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        self.rows.serialize(out)
+    }
+}
+
+impl TryFrom<Vec<Row>> for Series {
+    type Error = SeriesError;
+
+    fn try_from(rows: Vec<Row>) -> Result<Self, SeriesError> {
+        Self::of("the recording", rows)
+    }
 }
 
 /// Why rows are no series. The place is `file:line`.
@@ -394,6 +412,25 @@ mod tests {
         rps.csv: the rows span more than 400 days, from 1970-01-01T00:00:00Z to 1973-03-03T09:46:39Z; check their stamps
         rps.csv:2: the line is not UTF-8 text; write `epoch_seconds,value`
         "
+        );
+    }
+
+    #[test]
+    fn a_recording_is_written_and_read_again() {
+        let series = read("10,1\n20,0.1\n30,12345678.9\n51,4\n").expect("rows");
+        let text = serde_json::to_string(&series).expect("text");
+        let again: Series = serde_json::from_str(&text).expect("the same");
+        assert_eq!(again, series);
+        assert_eq!(serde_json::to_string(&again).expect("text"), text);
+        assert!(text.starts_with(r#"[{"at":10000,"value":1.0},"#), "{text}");
+        let refused = |text: &str| serde_json::from_str::<Series>(text).expect_err("no series");
+        assert!(refused(r#"[{"at":1,"value":1}]"#).to_string().contains("at least two"));
+        assert!(
+            refused(r#"[{"at":2,"value":1},{"at":1,"value":1}]"#).to_string().contains("not after")
+        );
+        // What is no number is written as null, and is none.
+        assert!(
+            refused(r#"[{"at":1,"value":null},{"at":2,"value":1}]"#).to_string().contains("null")
         );
     }
 

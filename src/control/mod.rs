@@ -14,7 +14,7 @@ pub mod overrides;
 mod pending;
 mod publish;
 mod published;
-mod pulls;
+pub mod pulls;
 mod reload;
 mod replay;
 pub mod run;

@@ -1,12 +1,16 @@
 //! What the controller's configuration offers to a spec: facts only, so that checking stays pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::{ProviderName, Region, SecretName, SourceName, Strategy};
 
 /// What a spec may refer to.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Catalogue {
     /// The configured providers.
     pub providers: BTreeMap<ProviderName, About>,
@@ -33,10 +37,11 @@ pub const SOURCE_PROXY: &str = "proxy";
 pub const PROVIDER_METRICS: &[&str] = &["cpuPercent", "memoryPercent", "memoryBytes", "ready"];
 
 /// What a metric source is and can be asked; declared, never probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SourceAbout {
     /// The source's type, as in `type: prometheus`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Whether a signal of it has a `query`; the others name a `metric`.
     pub needs_query: bool,
     /// The metrics it has; `None` where only asking tells.
@@ -57,16 +62,17 @@ impl Catalogue {
 }
 
 /// What a provider is and can do; declared, never probed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct About {
     /// The provider's type, as in `type: process`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The regions it serves.
     pub regions: Regions,
     /// Template keys without which it cannot make a replica.
-    pub needs: &'static [TemplateKey],
+    pub needs: Cow<'static, [TemplateKey]>,
     /// Template keys that it does not use; a spec that sets one gets a warning.
-    pub ignores: &'static [TemplateKey],
+    pub ignores: Cow<'static, [TemplateKey]>,
     /// Whether all replicas share one host's ports, so that a fixed port allows one replica only.
     pub shares_host_ports: bool,
     /// How many calls it may be given at once.
@@ -78,7 +84,8 @@ pub struct About {
 }
 
 /// The regions that a provider serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Regions {
     /// Whatever the spec names.
     Any,
@@ -98,7 +105,8 @@ impl Regions {
 }
 
 /// A key of a service's `template`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum TemplateKey {
     /// `image`
     Image,
@@ -133,7 +141,8 @@ impl TemplateKey {
 }
 
 /// The price table: what a replica costs per hour.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Prices {
     /// Currency code, shown beside every amount.
     pub currency: String,

@@ -2,8 +2,13 @@
 
 use std::fmt;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::reading;
+
 /// The stable, kebab-case code of a kind of finding. Each has one file in `examples/broken/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Code(pub &'static str);
 
 impl fmt::Display for Code {
@@ -12,8 +17,19 @@ impl fmt::Display for Code {
     }
 }
 
+/// Reads the codes of [`reading`] only: they are about the repository and stay with its text, while all other
+/// findings follow from the text and are made anew.
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        let known = reading::ALL.into_iter().find(|code| code.0 == text);
+        known.ok_or_else(|| D::Error::custom(format!("`{text}` is no code of reading a spec")))
+    }
+}
+
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Severity {
     /// The file is refused.
     Error,
@@ -31,7 +47,8 @@ impl fmt::Display for Severity {
 }
 
 /// Where in a file a finding is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Position {
     /// The file's path inside the spec folder or as the user named it.
     pub file: String,
@@ -46,7 +63,8 @@ pub struct Position {
 }
 
 /// One finding: what is wrong, where, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Diagnostic {
     /// Stable code.
     pub code: Code,

@@ -17,6 +17,7 @@ mod moment;
 mod outcome;
 mod plan;
 mod policy;
+pub mod reading;
 mod replica;
 mod schedule;
 mod secret;
@@ -26,6 +27,8 @@ mod spec;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 pub use catalogue::{

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{CommitId, Ordinal, ProviderName, Region, TargetId, TemplateHash};
 
 /// The identity of a replica: no two replicas have the same key, because providers name what they create
 /// by it and refuse a second.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ReplicaKey {
     /// The service and region it belongs to.
     pub target: TargetId,
@@ -25,7 +27,8 @@ impl fmt::Display for ReplicaKey {
 }
 
 /// One replica that this controller created.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Replica {
     /// Identity.
     pub key: ReplicaKey,
@@ -48,7 +51,8 @@ pub struct Replica {
 }
 
 /// Where a replica is in its life.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Phase {
     /// It runs, but its health is not established yet.
     Starting,
@@ -86,7 +90,8 @@ impl Phase {
 }
 
 /// How a run of a replica ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Exit {
     /// When.
     pub at: Timestamp,
@@ -95,7 +100,8 @@ pub struct Exit {
 }
 
 /// A read of the world that failed: what is unknown, not what is absent. A gap forbids destroying there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Gap {
     /// The provider that could not be read.
     pub provider: ProviderName,
@@ -106,7 +112,8 @@ pub struct Gap {
 }
 
 /// The world at one instant, as far as it could be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Observed {
     /// When reading began.
     pub at: Timestamp,

@@ -169,7 +169,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// [`ProviderError`] when the region cannot be measured in full, and from those that do not measure.
     async fn measure(&self, ctx: &Ctx, region: &Region) -> Result<Vec<Usage>, ProviderError> {
         let _ = (ctx, region);
-        let kind = self.about().kind;
+        let kind = &self.about().kind;
         Err(ProviderError::give_up(
             FailureKind::Invalid,
             format!(

@@ -231,10 +231,10 @@ const SILENCE: Duration = Duration::from_secs(3600);
 
 fn about(regions: Regions) -> About {
     About {
-        kind: "fake",
+        kind: "fake".into(),
         regions,
-        needs: &[],
-        ignores: &[],
+        needs: (&[]).into(),
+        ignores: (&[]).into(),
         shares_host_ports: false,
         concurrency_max: 64,
         call_timeout: Duration::from_secs(2),

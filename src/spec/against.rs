@@ -104,7 +104,7 @@ impl Against<'_, '_, '_> {
     }
 
     fn template(&mut self, provider: &ProviderName, about: &About) {
-        for key in about.needs {
+        for key in about.needs.iter() {
             if !self.has(*key) {
                 let at = if self.raw.template.is_some() { "/template" } else { "/id" };
                 self.findings.at(
@@ -117,7 +117,7 @@ impl Against<'_, '_, '_> {
                 );
             }
         }
-        for key in about.ignores {
+        for key in about.ignores.iter() {
             if self.has(*key) {
                 self.findings.at(
                     Severity::Warning,

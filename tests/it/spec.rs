@@ -27,11 +27,15 @@ fn only(path: &Path) -> Sources {
 /// A fixed configuration: two providers, `host` for processes and `edge` for containers.
 fn catalogue() -> Catalogue {
     let name = |text: &str| ProviderName::try_from(text).unwrap();
-    let about = |kind, regions: &[&str], needs, ignores, shares_host_ports| About {
-        kind,
+    let about = |kind: &'static str,
+                 regions: &[&str],
+                 needs: &'static [TemplateKey],
+                 ignores: &'static [TemplateKey],
+                 shares_host_ports| About {
+        kind: kind.into(),
         regions: Regions::Only(regions.iter().map(|r| Region::try_from(*r).unwrap()).collect()),
-        needs,
-        ignores,
+        needs: needs.into(),
+        ignores: ignores.into(),
         shares_host_ports,
         concurrency_max: 4,
         call_timeout: Duration::from_secs(30),
@@ -39,8 +43,12 @@ fn catalogue() -> Catalogue {
     };
     let host = about("process", &["local"], &[TemplateKey::Command], &[TemplateKey::Image], true);
     let edge = about("docker", &["iad", "fra"], &[TemplateKey::Image], &[], false);
-    let prometheus =
-        SourceAbout { kind: "prometheus", needs_query: true, metrics: None, has_default: false };
+    let prometheus = SourceAbout {
+        kind: "prometheus".into(),
+        needs_query: true,
+        metrics: None,
+        has_default: false,
+    };
     Catalogue {
         providers: [(name("host"), host), (name("edge"), edge)].into(),
         default_infra: Some(name("edge")),

@@ -15,10 +15,11 @@ use crate::apply::{Clock as _, SystemClock};
 use crate::backtest::{INTERVAL_DEFAULT, QuestionError, Row, Series, questions};
 use crate::cli::context::SystemSecrets;
 use crate::config::{Config, SecretRef, secrets};
-use crate::model::{Moment, Policy, SignalName, SourceName, TargetId, format_duration};
+use crate::control::pulls::recordings::{self, past, rows};
+use crate::model::{Policy, SignalName, SourceName, TargetId, format_duration};
 use crate::observe::signals::{self, MetricSource, ResolveSecret, Span};
 use crate::plan::render::harmless;
-use crate::store::{self, Reader, Resolution};
+use crate::store::{Reader, Resolution};
 
 /// A recording may have so many bytes: a year of seconds has half of it.
 const RECORDING_BYTES_MAX: u64 = 1 << 30;
@@ -53,12 +54,9 @@ pub(super) async fn gather(
     Ok(gathered)
 }
 
-/// The past that is meant: on whole steps, so that the same question has the same answer a moment later.
+/// The past that is meant.
 fn span(args: &BacktestArgs, last: Duration, step: Duration) -> anyhow::Result<Span> {
     let until = args.until.unwrap_or_else(|| SystemClock.now());
-    let (until, step_ms) =
-        (Moment::from(until), i64::try_from(step.as_millis()).unwrap_or(i64::MAX));
-    let to = Moment(until.0 - until.0.rem_euclid(step_ms));
     if last < step * 2 {
         bail!(
             "--last {} has no two steps of {}; name a longer time or a shorter --step",
@@ -66,7 +64,7 @@ fn span(args: &BacktestArgs, last: Duration, step: Duration) -> anyhow::Result<S
             format_duration(step)
         );
     }
-    Ok(Span { from: to.before(last), to, step })
+    Ok(recordings::span(until.into(), last, step))
 }
 
 fn from_files(args: &BacktestArgs) -> anyhow::Result<Recordings> {
@@ -109,14 +107,9 @@ async fn from_source(
         if gathered.recordings.contains_key(&signal) {
             continue;
         }
-        let answer = source.range(&question, span).await;
-        let values =
+        let answer = past(source.as_ref(), &question, span).await;
+        let rows =
             answer.with_context(|| format!("ask `{name}` for the past of signal `{signal}`"))?;
-        let rows: Vec<Row> = values
-            .into_iter()
-            .filter(|(_, value)| value.is_finite())
-            .map(|(at, value)| Row { at, value })
-            .collect();
         if rows.len() < 2 {
             bail!(
                 "`{name}` has {} of signal `{signal}` from {} to {}; check its query, `{}`, or name another \
@@ -197,17 +190,6 @@ async fn from_store(
     Ok(())
 }
 
-/// A point of the store as a row: a mean is known at the end of its time, where the store names the beginning.
-fn rows(series: &store::Series) -> Vec<Row> {
-    let length = match series.resolution {
-        Resolution::Raw => Duration::ZERO,
-        Resolution::Minute => Duration::from_secs(60),
-        Resolution::Hour => Duration::from_secs(3_600),
-    };
-    let row = |point: &store::Point| Row { at: point.at.after(length), value: point.mean };
-    series.points.iter().map(row).collect()
-}
-
 /// A name in the store stands for one question; two policies that mean different things by it cannot both be
 /// replayed from there.
 fn one_meaning(policies: &[&Policy]) -> Result<(), QuestionError> {
@@ -255,29 +237,4 @@ fn known(names: &BTreeSet<&str>, verb: &str) -> String {
     }
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     format!("{verb} {}", names.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mean_is_known_at_the_end_of_its_time() {
-        let point = |at| store::Point {
-            at: Moment(at),
-            count: 4,
-            min: 1.0,
-            max: 5.0,
-            mean: 3.0,
-            last: 5.0,
-        };
-        for (resolution, known_at) in [
-            (Resolution::Raw, 60_000),
-            (Resolution::Minute, 120_000),
-            (Resolution::Hour, 3_660_000),
-        ] {
-            let series = store::Series { resolution, points: vec![point(60_000)] };
-            assert_eq!(rows(&series), [Row { at: Moment(known_at), value: 3.0 }]);
-        }
-    }
 }

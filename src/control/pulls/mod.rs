@@ -12,6 +12,7 @@ mod facts;
 mod gate;
 mod making;
 mod preview;
+pub mod recordings;
 mod reports;
 mod reviews;
 mod rounds;

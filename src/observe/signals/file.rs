@@ -30,8 +30,12 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn new(config: FileConfig) -> Self {
-        let about =
-            SourceAbout { kind: "file", needs_query: false, metrics: None, has_default: false };
+        let about = SourceAbout {
+            kind: "file".into(),
+            needs_query: false,
+            metrics: None,
+            has_default: false,
+        };
         Self { about, config, turn: Arc::default() }
     }
 

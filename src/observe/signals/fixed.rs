@@ -17,7 +17,8 @@ pub(super) struct Fixed {
 impl Fixed {
     pub(super) fn new(values: BTreeMap<String, f64>) -> Self {
         let metrics = Some(values.keys().cloned().collect());
-        let about = SourceAbout { kind: "fixed", needs_query: false, metrics, has_default: false };
+        let about =
+            SourceAbout { kind: "fixed".into(), needs_query: false, metrics, has_default: false };
         Self { about, values }
     }
 }

@@ -28,7 +28,7 @@ impl Http {
     pub(super) fn new(config: &HttpConfig, resolve: &ResolveSecret) -> Result<Self, String> {
         let names: Vec<String> = config.metrics.keys().cloned().collect();
         let about = SourceAbout {
-            kind: "http",
+            kind: "http".into(),
             needs_query: false,
             metrics: (!names.is_empty()).then_some(names),
             has_default: config.pointer.is_some(),

@@ -18,6 +18,7 @@ mod promql;
 mod provider;
 mod sampler;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use crate::model::{Measured, Moment, Secret, SourceAbout, SourceName};
 pub enum SourceError {
     /// The type of source keeps no past values.
     #[error("a `{0}` source keeps no past values: record them to a file, or use `prometheus`")]
-    NoPast(&'static str),
+    NoPast(Cow<'static, str>),
     /// The answer is not to be had, or cannot be one number.
     #[error("{0}")]
     Failed(Arc<str>),
@@ -94,7 +95,7 @@ pub trait MetricSource: fmt::Debug + Send + Sync {
     /// [`SourceError`] when the source keeps no past values, or cannot be asked.
     async fn range(&self, question: &str, span: Span) -> Result<Vec<(Moment, f64)>, SourceError> {
         let _ = (question, span);
-        Err(SourceError::NoPast(self.about().kind))
+        Err(SourceError::NoPast(self.about().kind.clone()))
     }
 
     /// Whether it can be asked at all; says what was found.

@@ -52,7 +52,7 @@ pub(super) struct Prometheus {
 impl Prometheus {
     pub(super) fn new(access: &Access, resolve: &ResolveSecret) -> Result<Self, String> {
         let about = SourceAbout {
-            kind: "prometheus",
+            kind: "prometheus".into(),
             needs_query: true,
             metrics: None,
             has_default: false,

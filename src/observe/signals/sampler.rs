@@ -338,10 +338,6 @@ fn ask_of(signal: &Signal, service: &Service, region: &Region) -> Option<Ask> {
             let provider = service.provider.as_ref().filter(|_| needs_usage)?;
             Some(Ask::Usage(provider.clone(), region.clone()))
         }
-        _ => {
-            let question = signal.query.as_ref().or(signal.metric.as_ref());
-            let question = question.map_or("", String::as_str);
-            Some(Ask::Source(signal.source.clone(), question.into()))
-        }
+        _ => Some(Ask::Source(signal.source.clone(), signal.question().into())),
     }
 }

@@ -187,10 +187,10 @@ fn endpoints(config: &DockerConfig) -> Result<BTreeMap<Region, Endpoint>, Provid
 
 fn about(config: &DockerConfig, regions: BTreeSet<Region>) -> About {
     About {
-        kind: "docker",
+        kind: "docker".into(),
         regions: Regions::Only(regions),
-        needs: &[TemplateKey::Image],
-        ignores: &[],
+        needs: (&[TemplateKey::Image]).into(),
+        ignores: (&[]).into(),
         shares_host_ports: config.network.as_deref() == Some(HOST_NETWORK),
         concurrency_max: CONCURRENCY_MAX,
         call_timeout: CALL_TIMEOUT,

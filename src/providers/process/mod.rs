@@ -112,10 +112,10 @@ impl ProcessProvider {
 
 fn about(settings: &Settings) -> About {
     About {
-        kind: "process",
+        kind: "process".into(),
         regions: Regions::Only(BTreeSet::from([settings.region.clone()])),
-        needs: &[TemplateKey::Command],
-        ignores: &[TemplateKey::Image, TemplateKey::Resources],
+        needs: (&[TemplateKey::Command]).into(),
+        ignores: (&[TemplateKey::Image, TemplateKey::Resources]).into(),
         shares_host_ports: true,
         concurrency_max: CONCURRENCY_MAX,
         call_timeout: CALL_TIMEOUT,
