@@ -82,13 +82,13 @@ impl Scene {
     }
 
     async fn poll(&mut self) -> Result<TakenUp, GitError> {
-        self.source.poll(&Catalogue::default(), BRANCH).await.unwrap();
+        self.source.poll(&Catalogue::default(), BRANCH, None).await.unwrap();
         self.overrides.take_up(&self.source, BRANCH).await
     }
 
     /// Polls, and fails the test if more than the advertisement was asked for.
     async fn poll_idly(&mut self) -> TakenUp {
-        self.source.poll(&Catalogue::default(), BRANCH).await.unwrap();
+        self.source.poll(&Catalogue::default(), BRANCH, None).await.unwrap();
         let [here, away] = ["spec.git", "away.git"].map(|name| self.dir.path().join(name));
         std::fs::rename(&here, &away).unwrap();
         let taken = self.overrides.take_up(&self.source, BRANCH).await.unwrap();
@@ -183,7 +183,7 @@ async fn what_cannot_be_read_leaves_the_last_good_set_in_force() {
     }
     // Also when it cannot be fetched; that is tried again.
     scene.write_set(&OverrideSet::default());
-    scene.source.poll(&Catalogue::default(), BRANCH).await.unwrap();
+    scene.source.poll(&Catalogue::default(), BRANCH, None).await.unwrap();
     let [here, away] = ["spec.git", "away.git"].map(|name| scene.dir.path().join(name));
     std::fs::rename(&here, &away).unwrap();
     assert!(scene.overrides.take_up(&scene.source, BRANCH).await.is_err());
