@@ -16,6 +16,7 @@ mod conformance;
 mod corpus;
 mod docker;
 mod e2e;
+mod forge;
 mod git;
 mod providers;
 mod random;

@@ -6,6 +6,7 @@ pub(crate) mod controller;
 pub(crate) mod dockerd;
 pub(crate) mod fault_proxy;
 pub(crate) mod git_servers;
+pub(crate) mod github;
 pub(crate) mod infra;
 pub(crate) mod load;
 pub(crate) mod programs;
