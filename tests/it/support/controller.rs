@@ -14,6 +14,7 @@ use tidegate::model::CommitId;
 use tidegate::record::{HistoryLine, StatusFile};
 
 use super::git_servers::{GitHttp, GitSsh};
+use super::github::Forge;
 use super::infra::Infra;
 use super::repo::Repo;
 pub(crate) use super::running::Controller;
@@ -86,6 +87,18 @@ impl Bench {
             format!("credentials: {{username: {}, passwordRef: env/GIT_PASSWORD}}", server.user);
         let dir = tempfile::tempdir().unwrap();
         let bench = Self::assemble(infra, dir, server.repo("spec.git"), url, &credentials);
+        bench.set_env("GIT_PASSWORD", server.password);
+        bench
+    }
+
+    /// A bench whose repository is the forge's, reached over its git server.
+    pub(crate) fn on_forge(infra: fn(&Path) -> Infra, forge: &Forge) -> Self {
+        let server = forge.git();
+        let credentials =
+            format!("credentials: {{username: {}, passwordRef: env/GIT_PASSWORD}}", server.user);
+        let dir = tempfile::tempdir().unwrap();
+        let repo = Repo { path: forge.repo.path.clone() };
+        let bench = Self::assemble(infra, dir, repo, &forge.git_url(), &credentials);
         bench.set_env("GIT_PASSWORD", server.password);
         bench
     }
