@@ -21,7 +21,11 @@ pub(super) struct Right<'a> {
 
 impl<'a> Right<'a> {
     pub(super) fn new(forge: &'a Forge) -> Self {
-        Self { forge, token: forge.token.clone(), client: Client::new() }
+        Self {
+            forge,
+            token: forge.token.clone(),
+            client: Client::builder().no_proxy().build().unwrap(),
+        }
     }
 
     pub(super) fn ask(&self, method: Method, path: &str) -> RequestBuilder {
@@ -146,7 +150,7 @@ async fn every_operation_is_answered_as_described() {
 
     let asked: BTreeSet<String> = forge.requests().into_iter().map(|r| r.operation).collect();
     let described = extract::OPERATIONS.iter().map(|(method, path)| format!("{method} {path}"));
-    assert_eq!(asked, described.collect());
+    assert_eq!(asked, described.collect::<BTreeSet<_>>());
     forge.finish();
 }
 

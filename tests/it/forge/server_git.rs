@@ -74,7 +74,11 @@ fn the_git_server_has_the_heads_of_pull_requests() {
     let head = forge.force_push(number, &[("spec.yaml", Some(b"services: [] # new\n"))]);
     let git = forge.git();
     let url = forge.git_url().replace("://", &format!("://x-access-token:{}@", git.token));
-    let listed = Command::new("git").args(["ls-remote", &url]).output().unwrap();
+    let listed = Command::new("git")
+        .env("no_proxy", "127.0.0.1")
+        .args(["ls-remote", &url])
+        .output()
+        .unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains(&format!("{head}\trefs/pull/1/head")), "{listed}");
     assert!(!listed.contains("refs/heads/change-1"), "{listed}");

@@ -328,7 +328,9 @@ fn nothing_of(schema: &Value, name: &str) -> Value {
         (Some("string"), Some("date-time")) => json!("2024-01-01T00:00:00Z"),
         (Some("string"), Some("email")) => json!("nobody@example.com"),
         (Some("string"), Some("uri")) => json!("https://github.example/"),
-        (Some("string"), _) if name.ends_with("url") => json!("https://github.example/"),
+        (Some("string"), _) if name.ends_with("url") || name == "href" => {
+            json!("https://github.example/")
+        }
         (Some("string"), _) => json!(""),
         (Some("integer" | "number"), _) => json!(0),
         (Some("boolean"), _) => json!(false),

@@ -7,6 +7,12 @@
 //! GitHub, for tests to call. Whatever a client does that the description does not allow is a violation,
 //! and fails the test when the forge ends: [`Forge::finish`], or its drop.
 
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "what people do on GitHub, as a whole: every theme of tests uses a part of it"
+)]
+
 pub(crate) mod answers;
 pub(crate) mod auth;
 pub(crate) mod description;

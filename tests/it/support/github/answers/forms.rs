@@ -18,7 +18,7 @@ fn id(name: &str) -> u64 {
 pub(crate) fn person(login: &str) -> Value {
     let kind = if login.ends_with("[bot]") { "Bot" } else { "User" };
     json!({
-        "login": login, "id": id(login), "type": kind,
+        "login": login, "id": id(login), "type": kind, "gravatar_id": "",
         "html_url": format!("https://github.example/{login}"),
     })
 }
