@@ -10,7 +10,7 @@ fn spec(scale: &str, policies: &[(&str, &str)]) -> Spec {
         text.push_str("policies:\n");
     }
     for (name, policy) in policies {
-        text.push_str(&format!("  - name: {name}\n{policy}"));
+        let _ = write!(text, "  - name: {name}\n{policy}");
     }
     let file = SourceFile { path: "spec.yaml".to_owned(), bytes: text.into_bytes() };
     let loaded = crate::spec::load(&Sources { spec: Some(file), ..Sources::default() }, None);
