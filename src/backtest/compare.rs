@@ -1,6 +1,7 @@
 //! A changed policy beside the one before it, on what was recorded: what a reviewer wants to know of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::chart::Curve;
@@ -325,7 +326,11 @@ fn notes(sides: &[Side<'_>], load: Option<&Load<'_>>) -> Vec<String> {
             let others = sides.iter().filter_map(Side::load);
             let other = others.filter(|other| other.name == load.name);
             for other in other.filter(|other| other.capacity.to_bits() != load.capacity.to_bits()) {
-                note.push_str(&format!("; by the `perReplica: {}` of before it would be {}", other.level, other.capacity));
+                let _ = write!(
+                    note,
+                    "; by the `perReplica: {}` of before it would be {}",
+                    other.level, other.capacity
+                );
             }
             notes.push(note);
         }

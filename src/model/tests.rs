@@ -150,7 +150,12 @@ fn the_text_of_a_spec_whatever_it_is() {
             serde_json::from_str::<Code>(r#""bad-yaml""#).expect_err("no code").to_string(),
         ]
         .join("\n"),
-        @""
+        @"
+    `a` needs one of `text` and `base64`
+    `a` needs one of `text` and `base64`
+    the content of `a` is not base 64: Invalid symbol 42, offset 0.
+    `bad-yaml` is no code of reading a spec
+    "
     );
 }
 

@@ -5,6 +5,7 @@
 //! nothing. Whatever cannot be had in time is left out: a comparison is worth no wait.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -96,32 +97,38 @@ pub async fn asked(
             if length >= LENGTH_MIN {
                 continue;
             }
-            let question = (&signal.source, signal.question());
-            if !answers.contains_key(&question) {
-                let answer = timeout_at(deadline, past(source.as_ref(), question.1, span)).await;
-                let series = match answer {
-                    Ok(Ok(rows)) => Series::of(signal.name.as_str(), rows).ok(),
-                    Ok(Err(SourceError::NoPast(_))) => None,
-                    Ok(Err(error)) => {
-                        tracing::warn!(source = %signal.source, %error, "the past of a signal cannot be asked for");
-                        None
+            let question = signal.question();
+            let answer = match answers.entry((&signal.source, question)) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    match timeout_at(deadline, past(source.as_ref(), question, span)).await {
+                        Ok(answer) => new.insert(usable(&signal.source, answer)),
+                        Err(_) => {
+                            let seconds = ASK_MAX.as_secs();
+                            tracing::warn!(seconds, "sources are too slow for a comparison");
+                            return;
+                        }
                     }
-                    Err(_) => {
-                        tracing::warn!(
-                            seconds = ASK_MAX.as_secs(),
-                            "sources are too slow for a comparison"
-                        );
-                        return;
-                    }
-                };
-                answers.insert(question, series);
-            }
-            if let Some(Some(series)) = answers.get(&question)
+                }
+            };
+            if let Some(series) = answer
                 && series.end().since(series.begin()) > length
             {
                 let recordings = found.entry(target.clone()).or_default();
                 recordings.insert(signal.name.clone(), series.clone());
             }
+        }
+    }
+}
+
+/// What can be replayed of an answer.
+fn usable(source: &SourceName, answer: Result<Vec<Row>, SourceError>) -> Option<Series> {
+    match answer {
+        Ok(rows) => Series::of(source.as_str(), rows).ok(),
+        Err(SourceError::NoPast(_)) => None,
+        Err(error @ SourceError::Failed(_)) => {
+            tracing::warn!(%source, %error, "the past of a signal cannot be asked for");
+            None
         }
     }
 }
