@@ -230,7 +230,7 @@ impl Source {
     ) -> Result<Polled, GitError> {
         let judgement = match gate {
             Some(gate) => gate.judge(self, catalogue, self.good.as_deref(), &good).await?,
-            None => Judgement::Go(Vec::new()),
+            None => Judgement::Go { pulls: Vec::new(), is_new: true },
         };
         let commit = good.commit.clone();
         let sentence = judgement.sentence(&commit);

@@ -9,7 +9,7 @@ use super::pulls::Fact;
 use super::{Applied, ControlError, Controller, Good};
 use crate::apply::{self, Clock, StopReason, StopSign, World};
 use crate::decide;
-use crate::model::{CommitId, Observed, OutcomeResult, Plan, TargetOutcome};
+use crate::model::{Action, ActionKind, CommitId, Observed, OutcomeResult, Plan, TargetOutcome};
 use crate::plan::render;
 use crate::record::{self, Cause, Evidence};
 
@@ -54,7 +54,7 @@ impl Controller {
         lines.extend(self.book.decided(&cause, &planned.plan));
 
         let actions = planned.plan.targets.iter().flat_map(|target| &target.steps);
-        let actions = actions.map(|step| step.actions.len()).sum();
+        let actions = actions.flat_map(|step| &step.actions).filter(|a| is_change(a)).count();
         if let Some(pulls) = self.pulls.as_ref().filter(|_| actions > 0) {
             pulls.tell(Fact::Began { commit: good.commit.clone(), actions });
         }
@@ -225,6 +225,11 @@ impl Controller {
     }
 }
 
+/// Whether an action changes anything: waiting does not.
+fn is_change(action: &Action) -> bool {
+    action.kind != ActionKind::AwaitReady
+}
+
 /// What a cycle did, for whoever reports it where the change was reviewed.
 fn fact(ticked: &Ticked, at: jiff::Timestamp) -> Fact {
     let done = ticked.outcomes.iter().flat_map(|target| &target.outcomes);
@@ -232,7 +237,11 @@ fn fact(ticked: &Ticked, at: jiff::Timestamp) -> Fact {
         commit: ticked.planned.good.commit.clone(),
         is_in_full: ticked.is_in_full(),
         is_cut: ticked.is_superseded || ticked.is_deferred,
-        actions: done.filter(|outcome| outcome.result == OutcomeResult::Applied).count(),
+        actions: done
+            .filter(|outcome| {
+                outcome.result == OutcomeResult::Applied && is_change(&outcome.action)
+            })
+            .count(),
         failures: ticked.failures(),
         waits: ticked.not_done(),
         at,

@@ -135,7 +135,14 @@ impl Deployments {
 
     fn judged(&mut self, commit: CommitId, judgement: Judgement, at: Timestamp) {
         match judgement {
-            Judgement::Go(pulls) => {
+            Judgement::Go { pulls, is_new } => {
+                if !is_new && pulls.is_empty() {
+                    // A commit beside the spec: what is in hand goes on under its name.
+                    if let Some(last) = self.all.last_mut().filter(|last| !last.stand.is_final()) {
+                        last.commit = commit;
+                    }
+                    return;
+                }
                 let newest = pulls.first().map(|pull| pull.number);
                 for older in &mut self.all {
                     let is_same = older.commit == commit;

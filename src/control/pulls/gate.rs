@@ -65,8 +65,13 @@ pub(crate) struct Mismatch {
 /// What becomes of a new commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Judgement {
-    /// It is put in force; these pull requests came with it, newest first.
-    Go(Vec<MergedPull>),
+    /// It is put in force.
+    Go {
+        /// The pull requests that came with it, newest first.
+        pulls: Vec<MergedPull>,
+        /// Whether anything of the spec is another than in the commit before.
+        is_new: bool,
+    },
     /// It is held, because of these.
     Hold(Vec<Mismatch>),
     /// It is held until something is known.
@@ -77,7 +82,7 @@ impl Judgement {
     /// Why a commit is not put in force, for people; `None` where it is.
     pub(crate) fn sentence(&self, commit: &CommitId) -> Option<String> {
         match self {
-            Self::Go(_) => None,
+            Self::Go { .. } => None,
             Self::Wait(why) => Some(format!("{} is held: {why}", commit.short())),
             Self::Hold(mismatches) => {
                 let pulls: Vec<String> = mismatches
@@ -117,14 +122,16 @@ impl Gate {
         in_force: Option<&Good>,
         new: &Good,
     ) -> Result<Judgement, GitError> {
-        let Some(in_force) = in_force else { return Ok(Judgement::Go(Vec::new())) };
+        let nobodys = || Judgement::Go { pulls: Vec::new(), is_new: true };
+        let Some(in_force) = in_force else { return Ok(nobodys()) };
         let Some(links) = links(source, &in_force.commit, &new.commit).await? else {
             // The branch was rewritten: there is no way from the one to the other to look along.
-            return Ok(Judgement::Go(Vec::new()));
+            return Ok(nobodys());
         };
+        let is_new = links.iter().any(|link| link.tree != link.tree_before);
         let (known, open) = self.known(&in_force.commit, &links);
         if open.is_empty() {
-            return Ok(Judgement::Go(known));
+            return Ok(Judgement::Go { pulls: known, is_new });
         }
         match tokio::time::timeout(ASK_MAX, self.ask(source, catalogue, in_force, &links, &open))
             .await
@@ -268,7 +275,7 @@ impl Gate {
         }
         known.extend(asked.merged);
         known.extend(asked.mismatches.into_iter().map(|mismatch| mismatch.pull));
-        Judgement::Go(known)
+        Judgement::Go { pulls: known, is_new: true }
     }
 
     fn unknown(&self, known: Vec<MergedPull>, why: String) -> Judgement {
@@ -276,7 +283,7 @@ impl Gate {
             OnMismatch::Hold => Judgement::Wait(format!(
                 "it is not known yet whether the new commit is what was reviewed: {why}"
             )),
-            OnMismatch::Apply => Judgement::Go(known),
+            OnMismatch::Apply => Judgement::Go { pulls: known, is_new: true },
         }
     }
 

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 /// Text for people with what differs from run to run replaced: commits, digests, times, addresses.
 fn tidied(text: &str, scene: &scene::Scene) -> String {
-    let text = text.replace(&scene.forge.api_url(), "FORGE");
+    let text = timeless(&text.replace(&scene.forge.api_url(), "FORGE"));
     let mut out = String::new();
     let mut commits: Vec<String> = Vec::new();
     let mut rest = text.as_str();
@@ -36,4 +36,37 @@ fn tidied(text: &str, scene: &scene::Scene) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Text with times and durations replaced.
+fn timeless(text: &str) -> String {
+    let is_time = |word: &str| {
+        word.len() == 8
+            && word.bytes().enumerate().all(|(at, byte)| match at {
+                2 | 5 => byte == b':',
+                _ => byte.is_ascii_digit(),
+            })
+    };
+    let is_date =
+        |word: &str| word.len() == 10 && word.starts_with("20") && word.matches('-').count() == 2;
+    let is_seconds = |word: &str, next: Option<&&str>| {
+        word.parse::<f64>().is_ok()
+            && next.is_some_and(|n| n.trim_end_matches(['.', '*', ',']) == "s")
+    };
+    let lines = text.lines().map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let words = words.iter().enumerate().map(|(at, word)| {
+            if is_date(word.trim_start_matches(',')) {
+                "DATE"
+            } else if is_time(word) {
+                "TIME"
+            } else if is_seconds(word, words.get(at + 1)) {
+                "SOME"
+            } else {
+                word
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
