@@ -14,9 +14,9 @@ use crate::support::github::{AppKey, BOT, Counts, Forge, Options, Proposal, Seco
 
 /// A client that does everything right.
 pub(super) struct Right<'a> {
-    forge: &'a Forge,
+    pub(super) forge: &'a Forge,
     pub(super) token: String,
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl<'a> Right<'a> {
@@ -293,7 +293,8 @@ async fn limits_refuse_and_end() {
     let requests = Some(1);
     forge.limit_secondary(Secondary { status: 429, retry_after, requests, only_writes: true });
     assert_eq!(right.get("REPO").await.status(), 200);
-    let comment = || right.post("REPO/issues/1/comments", &json!({ "body": "x" }));
+    let body = json!({ "body": "x" });
+    let comment = || right.post("REPO/issues/1/comments", &body);
     let refused = comment().await;
     assert_eq!((refused.status().as_u16(), header(&refused, "retry-after")), (429, "7".into()));
     let words = refused.json::<Value>().await.unwrap()["message"].as_str().unwrap().to_owned();

@@ -114,7 +114,7 @@ async fn faults_befall_and_end() {
     assert_eq!(comment().await.unwrap().status(), 201);
     assert_eq!(
         forge.transcript(),
-        "POST issues/1/comments -> id1: \"x\"\nPOST issues/1/comments -> id2: \"x\"\n"
+        "POST issues/1/comments -> id1 : \"x\"\nPOST issues/1/comments -> id2 : \"x\"\n"
     );
     forge.finish();
 }

@@ -249,7 +249,7 @@ impl Description {
             let mut validators = self.validators.lock().unwrap();
             let made = validators.entry(key).or_insert_with(|| {
                 let root = json!({ "components": self.document["components"], "allOf": [schema] });
-                let mut options = jsonschema::options();
+                let options = jsonschema::options();
                 let options = options.with_draft(Draft::Draft7).should_validate_formats(true);
                 Arc::new(options.should_ignore_unknown_formats(true).build(&root).unwrap())
             });

@@ -124,12 +124,23 @@ fn merged_tree(
     ours: &CommitId,
     theirs: &CommitId,
 ) -> Result<Oid, Conflict> {
-    let mut git = Command::new(program("git", "git"));
-    git.arg("-C").arg(folder).args(["merge-tree", "--write-tree", "--no-messages"]);
-    if let Some(base) = base {
-        git.arg(format!("--merge-base={}", base.as_str()));
-    }
-    let out = git.args([ours.as_str(), theirs.as_str()]).output().unwrap();
+    // Git before 2.40 finds the base itself only: from there on, two commits that are nowhere else part.
+    let parted = |commit: &CommitId, base: &CommitId| {
+        let repository = open(folder);
+        let tree = repository.find_commit(oid(commit)).unwrap().tree_id();
+        let nobody = signature("nobody", 0);
+        write(folder, tree, &[base], "a side of a merge\n", &nobody, &nobody)
+    };
+    let (ours, theirs) = match base {
+        Some(base) => (parted(ours, base), parted(theirs, base)),
+        None => (ours.clone(), theirs.clone()),
+    };
+    let out = Command::new(program("git", "git"))
+        .arg("-C")
+        .arg(folder)
+        .args(["merge-tree", "--write-tree", "--no-messages", ours.as_str(), theirs.as_str()])
+        .output()
+        .unwrap();
     match out.status.code() {
         Some(0) => Ok(Oid::from_str(String::from_utf8(out.stdout).unwrap().trim()).unwrap()),
         Some(1) => Err(Conflict),

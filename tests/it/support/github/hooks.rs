@@ -37,7 +37,7 @@ pub(crate) struct Hook {
     pub(crate) secret: String,
     /// Sent as a form with a field `payload`, not as JSON.
     pub(crate) is_form: bool,
-    deliveries: Arc<Mutex<Vec<Delivery>>>,
+    pub(crate) deliveries: Arc<Mutex<Vec<Delivery>>>,
 }
 
 /// A webhook that was sent.

@@ -77,13 +77,14 @@ pub(crate) fn transcript(requests: &[Logged]) -> String {
         let path = request.path.splitn(4, '/').nth(3).unwrap_or(&request.path);
         let path = path.split_once('/').map_or(path, |(_, path)| path);
         let path: Vec<String> = path.split('/').map(|part| names.of(part)).collect();
-        text += &format!("{} {}", request.method, path.join("/"));
+        let mut line = vec![request.method.clone(), path.join("/")];
         if let Some(id) = request.id.filter(|_| request.method == "POST") {
-            text += &format!(" -> {}", names.of(&id.to_string()));
+            line.extend(["->".to_owned(), names.of(&id.to_string())]);
         }
         if let Some(body) = &request.body {
-            text += &format!(": {}", said(body, &mut names));
+            line.extend([":".to_owned(), said(body, &mut names)]);
         }
+        text += &line.join(" ");
         text += "\n";
     }
     text

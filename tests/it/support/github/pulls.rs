@@ -9,6 +9,7 @@ use super::{Forge, hooks};
 
 /// How a pull request is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "GitHub's names of them")]
 pub(crate) enum Merge {
     /// A commit of two parents.
     Merge,

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt as _, Full};
@@ -136,7 +137,11 @@ async fn answer(
     // A panic of ours must fail the test and not poison what the test looks at afterwards.
     let outcome = {
         let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        exchange::exchange(&mut state, &asked)
+        let done = AssertUnwindSafe(|| exchange::exchange(&mut state, &asked));
+        catch_unwind(done).unwrap_or_else(|_| {
+            state.violations.push(format!("the forge broke at {} {}", asked.method, asked.path));
+            Outcome::Close
+        })
     };
     let answer = match outcome {
         Outcome::Answer(answer) => answer,

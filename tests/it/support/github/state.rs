@@ -162,8 +162,8 @@ pub(crate) struct State {
     pub(crate) hook: Option<Hook>,
     pub(crate) requests: Vec<Logged>,
     pub(crate) violations: Vec<String>,
-    /// Bodies already seen to be as described, by their hash.
-    pub(crate) sound_answers: std::collections::HashSet<(String, u16, u64)>,
+    /// Answers that were made before, by operation, status and hash of what was known.
+    pub(crate) completed: std::collections::HashMap<(String, u16, u64), Vec<u8>>,
     ids: u64,
     commits: i64,
 }
@@ -188,7 +188,7 @@ impl State {
             hook: None,
             requests: Vec::new(),
             violations: Vec::new(),
-            sound_answers: std::collections::HashSet::new(),
+            completed: std::collections::HashMap::new(),
             // GitHub's ids are larger than 32 bits.
             ids: 5_000_000_000,
             commits: 0,

@@ -16,10 +16,13 @@ fn id(name: &str) -> u64 {
 }
 
 pub(crate) fn person(login: &str) -> Value {
-    let kind = if login.ends_with("[bot]") { "Bot" } else { "User" };
+    let (kind, page) = match login.strip_suffix("[bot]") {
+        Some(slug) => ("Bot", format!("apps/{slug}")),
+        None => ("User", login.to_owned()),
+    };
     json!({
         "login": login, "id": id(login), "type": kind, "gravatar_id": "",
-        "html_url": format!("https://github.example/{login}"),
+        "html_url": format!("https://github.example/{page}"),
     })
 }
 
