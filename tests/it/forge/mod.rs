@@ -1,0 +1,3 @@
+//! Pull requests at a forge.
+
+mod github;
