@@ -14,7 +14,7 @@ use crate::model::Secret;
 #[derive(Debug)]
 pub(super) enum Credentials {
     Token(Secret),
-    App { key: AppKey, installation_id: Option<u64>, token: AsyncMutex<Option<Token>> },
+    App { key: Box<AppKey>, installation_id: Option<u64>, token: AsyncMutex<Option<Token>> },
 }
 
 impl Client {

@@ -77,7 +77,7 @@ impl GitHub {
                 Credentials::Token(Secret::new(text))
             }
             Auth::App { id, installation_id, private_key } => Credentials::App {
-                key: AppKey::read(id.trim(), &private_key)?,
+                key: Box::new(AppKey::read(id.trim(), &private_key)?),
                 installation_id,
                 token: AsyncMutex::new(None),
             },
@@ -245,7 +245,7 @@ impl Forge for GitHub {
         let mut url = self.url(&format!("/issues/{}/comments?per_page={PAGE_ITEMS}", number.0));
         if let Some(since) = since {
             // Whole seconds: GitHub knows no others, and too many is better than too few.
-            url.push_str(&format!("&since={}", since.strftime("%Y-%m-%dT%H:%M:%SZ")));
+            url = format!("{url}&since={}", since.strftime("%Y-%m-%dT%H:%M:%SZ"));
         }
         // With a time the question is another one every time.
         let pages = self.client.pages(&url, &doing, since.is_none()).await?;

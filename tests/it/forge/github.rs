@@ -66,7 +66,7 @@ fn text(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
         lines.push_str("Content-Type: application/json; charset=utf-8\r\n");
     }
     for (name, value) in headers {
-        lines.push_str(&format!("{name}: {value}\r\n"));
+        lines.extend([name, ": ", value, "\r\n"]);
     }
     Reply::Text(status, Box::leak(lines.into_boxed_str()), body.to_owned())
 }
