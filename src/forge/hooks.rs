@@ -158,7 +158,7 @@ fn parse<T: DeserializeOwned>(payload: &[u8]) -> Result<T, HookError> {
 }
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let value = |c: u8| char::from(c).to_digit(16);

@@ -22,6 +22,7 @@ mod providers;
 mod random;
 mod scenarios;
 mod schemas;
+mod serve;
 mod signals;
 mod spec;
 mod store;

@@ -59,7 +59,7 @@ impl GitHub {
         let left_out = check.annotations.len().saturating_sub(annotations.len());
         if left_out > 0 {
             let what = if left_out == 1 { "finding is" } else { "findings are" };
-            summary.push_str(&format!("\n\n{left_out} more {what} not shown beside their lines."));
+            summary = format!("{summary}\n\n{left_out} more {what} not shown beside their lines.");
         }
         let title = cut(&check.summary, DESCRIPTION_CHARS_MAX);
         let output = |annotations: &[Value]| json!({ "title": title, "summary": summary, "annotations": annotations });

@@ -15,14 +15,13 @@ use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::app::{AppKey, Token};
 use super::connection::Connection;
 use super::errors::{Asked, harmless, is_html, words};
+use super::identity::Credentials;
 use super::limits::{Limits, Wait};
 use super::pages::Pages;
-use super::wire::{InstallationToken, Made};
 use super::{Now, Place};
 use crate::forge::ForgeError;
 use crate::model::Secret;
@@ -37,13 +36,6 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 const ERROR_BYTES_MAX: usize = 16 * 1024;
 /// The version of the API whose contract this keeps to.
 const API_VERSION: &str = "2022-11-28";
-
-/// How requests are signed.
-#[derive(Debug)]
-pub(super) enum Credentials {
-    Token(Secret),
-    App { key: AppKey, installation_id: Option<u64>, token: AsyncMutex<Option<Token>> },
-}
 
 /// A request.
 #[derive(Debug)]
@@ -68,9 +60,12 @@ pub(super) struct Answer {
     is_html: bool,
 }
 
-struct Failed {
-    status: Option<StatusCode>,
-    error: ForgeError,
+/// Why there is no good answer.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// Where there was one at all, and it was no limit.
+    pub(super) status: Option<StatusCode>,
+    pub(super) error: ForgeError,
 }
 
 impl From<ForgeError> for Failed {
@@ -91,77 +86,6 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Sends a request as the configured identity. A token of an App that is refused is changed once.
-    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer, ForgeError> {
-        let (key, token) = match &self.credentials {
-            Credentials::Token(token) => {
-                return self.send_as(ask, token).await.map_err(|failed| failed.error);
-            }
-            Credentials::App { key, token, .. } => (key, token),
-        };
-        let first = self.installation_token(key, token, None).await?;
-        match self.send_as(ask, &first).await {
-            Err(failed) if failed.status == Some(StatusCode::UNAUTHORIZED) => {
-                let second = self.installation_token(key, token, Some(&first)).await?;
-                self.send_as(ask, &second).await.map_err(|failed| failed.error)
-            }
-            answer => answer.map_err(|failed| failed.error),
-        }
-    }
-
-    /// Sends a request as the App itself, which may ask only about itself.
-    pub(super) async fn send_as_app(
-        &self,
-        ask: &Ask<'_>,
-        key: &AppKey,
-    ) -> Result<Answer, ForgeError> {
-        let statement = key.statement((self.now)()).ok_or_else(|| {
-            self.asked(ask.doing, &[])
-                .unavailable("the system gives no random numbers to sign with")
-        })?;
-        self.send_as(ask, &statement).await.map_err(|failed| failed.error)
-    }
-
-    /// The token of the installation; `refused` is one that GitHub no longer takes.
-    async fn installation_token(
-        &self,
-        key: &AppKey,
-        held: &AsyncMutex<Option<Token>>,
-        refused: Option<&Secret>,
-    ) -> Result<Secret, ForgeError> {
-        // Held while asking, so that many requests that need a token ask for one.
-        let mut held = held.lock().await;
-        if let Some(token) = held.as_ref()
-            && token.is_good((self.now)())
-            && Some(&token.value) != refused
-        {
-            return Ok(token.value.clone());
-        }
-        *held = None;
-        let id = self.installation_id(key).await?;
-        let doing = "get a token of the App's installation";
-        let url = format!("{}/app/installations/{id}/access_tokens", self.place.api);
-        // No more than this one repository, whatever else the App is installed on.
-        let body = serde_json::json!({ "repositories": [self.place.repo] });
-        let ask = Ask { method: Method::POST, url: &url, body: Some(&body), etag: None, doing };
-        let answer = self.send_as_app(&ask, key).await?;
-        let token: InstallationToken = self.read(doing, &answer)?;
-        let value = Secret::new(token.token);
-        *held = Some(Token { value: value.clone(), expires_at: token.expires_at });
-        Ok(value)
-    }
-
-    async fn installation_id(&self, key: &AppKey) -> Result<u64, ForgeError> {
-        if let Credentials::App { installation_id: Some(id), .. } = &self.credentials {
-            return Ok(*id);
-        }
-        let doing = "find the App's installation on the repository";
-        let url = format!("{}/installation", self.place.repo_api());
-        let ask = Ask { method: Method::GET, url: &url, body: None, etag: None, doing };
-        let made: Made = self.read(doing, &self.send_as_app(&ask, key).await?)?;
-        Ok(made.id)
-    }
-
     /// Reads an answer's body.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
@@ -184,20 +108,13 @@ impl Client {
         Asked { doing, forge: &self.place.api, secrets }
     }
 
-    /// What must not be repeated, but for the secret of the request itself.
-    fn secrets(&self) -> Vec<Secret> {
-        match &self.credentials {
-            Credentials::Token(token) => vec![token.clone()],
-            Credentials::App { token, .. } => token
-                .try_lock()
-                .ok()
-                .and_then(|token| token.as_ref().map(|token| token.value.clone()))
-                .into_iter()
-                .collect(),
-        }
-    }
-
-    async fn send_as(&self, ask: &Ask<'_>, credential: &Secret) -> Result<Answer, Failed> {
+    /// Sends a request with a credential. A content write is one that the budget counts.
+    pub(super) async fn send_as(
+        &self,
+        ask: &Ask<'_>,
+        credential: &Secret,
+        is_content: bool,
+    ) -> Result<Answer, Failed> {
         let secrets = std::slice::from_ref(credential);
         let asked = self.asked(ask.doing, secrets);
         let headers = headers(ask, credential).ok_or_else(|| {
@@ -208,8 +125,7 @@ impl Client {
             .acquire()
             .await
             .map_err(|_| asked.unavailable("the client is being closed"))?;
-        let is_write = ask.method != Method::GET && !ask.url.ends_with("/access_tokens");
-        self.limits().admit((self.now)(), is_write).map_err(|wait| limited(ask.doing, wait))?;
+        self.limits().admit((self.now)(), is_content).map_err(|wait| limited(ask.doing, wait))?;
         let (status, headers, body) =
             tokio::time::timeout(REQUEST_LIMIT, self.exchange(ask, headers, &asked))
                 .await

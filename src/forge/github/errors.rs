@@ -60,6 +60,9 @@ impl Asked<'_> {
         body: &[u8],
     ) -> ForgeError {
         let code = status.as_u16();
+        if status == StatusCode::NOT_MODIFIED {
+            return self.unavailable("it says that nothing changed, though nothing was known");
+        }
         if status.is_redirection() {
             // Not followed: whoever is at the new place would be sent the credentials.
             let place = headers.get(LOCATION).and_then(|place| place.to_str().ok()).unwrap_or("?");

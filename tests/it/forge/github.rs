@@ -1,0 +1,742 @@
+//! The client of GitHub against a server that says exactly what a test wants: limits, pages, faults, secrets.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tidegate::forge::github::{Auth, Budget, GitHub, Options};
+use tidegate::forge::{Annotation, Check, CheckState, Context, Forge as _, ForgeError, PullState};
+use tidegate::model::{CommitId, PullNumber, Secret};
+
+use crate::support::web_server::{Reply, Request, WebServer};
+
+const TOKEN: &str = "github_pat_hunter2+/secret";
+const SHA: &str = "6113728f27ae82c7b1a177c8d03f9e96e0adf246";
+const START: &str = "2026-11-21T10:00:00Z";
+
+/// A clock that a test turns.
+#[derive(Clone)]
+struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(START.parse::<Timestamp>().unwrap().as_second())))
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+
+    fn set(&self, at: Timestamp) {
+        self.0.store(at.as_second(), Ordering::SeqCst);
+    }
+}
+
+fn options(port: u16, auth: Auth, clock: &Clock) -> Options {
+    let clock = clock.clone();
+    Options {
+        api_url: format!("http://127.0.0.1:{port}"),
+        owner: "o".to_owned(),
+        repo: "r".to_owned(),
+        auth,
+        ca_file: None,
+        proxy: None,
+        now: Arc::new(move || clock.now()),
+        budget: Budget::default(),
+    }
+}
+
+fn with_token(server: &WebServer, clock: &Clock) -> GitHub {
+    GitHub::new(options(server.port, Auth::Token(Secret::new(TOKEN)), clock)).unwrap()
+}
+
+fn ok(body: &Value) -> Reply {
+    text(200, &[], &body.to_string())
+}
+
+/// An answer with headers of this moment. A test's few may leak.
+fn text(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
+    let mut lines = String::new();
+    if !headers.iter().any(|(name, _)| *name == "Content-Type") {
+        lines.push_str("Content-Type: application/json; charset=utf-8\r\n");
+    }
+    for (name, value) in headers {
+        lines.extend([name, ": ", value, "\r\n"]);
+    }
+    Reply::Text(status, Box::leak(lines.into_boxed_str()), body.to_owned())
+}
+
+fn line(request: &Request) -> String {
+    request.head.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned()
+}
+
+fn header(request: &Request, name: &str) -> Option<String> {
+    request.head.lines().skip(1).find_map(|line| {
+        let (found, value) = line.split_once(": ")?;
+        found.eq_ignore_ascii_case(name).then(|| value.to_owned())
+    })
+}
+
+fn pull(number: u64, updated_at: &str) -> Value {
+    json!({
+        "number": number, "title": format!("t{number}"), "user": { "login": "ann" },
+        "head": { "ref": "f", "sha": SHA, "repo": { "id": 1, "full_name": "o/r" } },
+        "base": { "ref": "main", "sha": SHA, "repo": { "id": 1, "full_name": "o/r" } },
+        "draft": false, "labels": [{ "name": "x" }], "updated_at": updated_at, "state": "open",
+        "merged_at": null, "merge_commit_sha": SHA,
+    })
+}
+
+fn commit() -> CommitId {
+    CommitId::try_from(SHA).unwrap()
+}
+
+fn check(context: Context, state: CheckState, summary: &str) -> Check {
+    Check { context, state, summary: summary.to_owned(), url: None, annotations: Vec::new() }
+}
+
+/// Pages of numbers with tags; a page is what a closure says it is at that moment.
+fn paged(
+    pages: Arc<Mutex<BTreeMap<usize, Vec<Value>>>>,
+) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    move |request| {
+        let line = line(request);
+        let page = line
+            .split(['?', '&'])
+            .find_map(|part| part.strip_prefix("page="))
+            .map_or(1, |page| page.parse().unwrap());
+        let pages = pages.lock().unwrap();
+        let body = Value::from(pages[&page].clone()).to_string();
+        let etag = format!("W/\"{:x}\"", md(&body));
+        let host = header(request, "host").unwrap();
+        let mut headers = vec![("ETag", etag.as_str())];
+        let next = format!(
+            "<http://{host}/repositories/1/pulls?per_page=100&page={}>; rel=\"next\"",
+            page + 1
+        );
+        if pages.contains_key(&(page + 1)) {
+            headers.push(("Link", &next));
+        }
+        if header(request, "if-none-match").as_deref() == Some(&etag) {
+            return text(304, &headers, "");
+        }
+        text(200, &headers, &body)
+    }
+}
+
+/// Some number of a text.
+fn md(text: &str) -> u64 {
+    text.bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
+}
+
+#[tokio::test]
+async fn a_list_that_did_not_change_costs_nothing_and_one_page_proves_nothing_of_the_next() {
+    let full: Vec<Value> = (3..103).rev().map(|n| pull(n, START)).collect();
+    let pages = Arc::new(Mutex::new(BTreeMap::from([
+        (1, full),
+        (2, vec![pull(2, START), pull(1, START)]),
+    ])));
+    let server = WebServer::start(paged(Arc::clone(&pages)));
+    let github = with_token(&server, &Clock::new());
+
+    let first = github.open_pulls("main").await.unwrap();
+    assert!(first.is_new);
+    assert_eq!(first.items.len(), 102);
+    assert!(first.items.windows(2).all(|two| two[0].number > two[1].number));
+    let again = github.open_pulls("main").await.unwrap();
+    assert!(!again.is_new && Arc::ptr_eq(&first.items, &again.items));
+    let seen = server.seen();
+    assert_eq!(seen.len(), 4);
+    assert!(seen[2..].iter().all(|request| header(request, "if-none-match").is_some()));
+
+    pages.lock().unwrap().insert(2, vec![pull(2, "2026-11-21T11:00:00Z"), pull(1, START)]);
+    let changed = github.open_pulls("main").await.unwrap();
+    assert!(changed.is_new, "the second page changed, the first did not");
+    let of_second = changed.items.iter().find(|pull| pull.number == PullNumber(2)).unwrap();
+    assert_eq!(of_second.updated_at, "2026-11-21T11:00:00Z".parse().unwrap());
+
+    // The last page becomes full, with nothing after it; then there is one more page beside the same body.
+    let second: Vec<Value> = (1..101).rev().map(|n| pull(n + 200, START)).collect();
+    pages.lock().unwrap().insert(2, second);
+    assert_eq!(github.open_pulls("main").await.unwrap().items.len(), 200);
+    pages.lock().unwrap().insert(3, vec![pull(1, START)]);
+    let grown = github.open_pulls("main").await.unwrap();
+    assert!(grown.is_new);
+    assert_eq!(grown.items.len(), 201);
+
+    // Another base is another question.
+    assert!(github.open_pulls("release").await.unwrap().is_new);
+    assert!(line(server.seen().last().unwrap()).starts_with("GET /repositories/1/pulls?"));
+}
+
+#[tokio::test]
+async fn a_list_is_followed_to_no_other_host_and_not_for_ever() {
+    let server = WebServer::start(|_| {
+        let link = "<http://127.0.0.1.evil.example/repos/o/r/pulls?page=2>; rel=\"next\"";
+        text(200, &[("Link", link)], "[]")
+    });
+    let github = with_token(&server, &Clock::new());
+    let error = github.open_pulls("main").await.unwrap_err();
+    assert!(
+        matches!(&error, ForgeError::Unavailable { detail, .. } if detail.contains("elsewhere"))
+    );
+    assert_eq!(server.seen().len(), 1);
+
+    server.answer(|request| {
+        let host = header(request, "host").unwrap();
+        let page = server_page(&line(request));
+        text(200, &[("Link", &format!("<http://{host}/x?page={page}>; rel=\"next\""))], "[]")
+    });
+    let error = github.comments(PullNumber(1), None).await.unwrap_err();
+    assert!(
+        matches!(&error, ForgeError::Unavailable { detail, .. } if detail.contains("over 30 pages"))
+    );
+    assert_eq!(server.seen().len(), 31);
+}
+
+fn server_page(line: &str) -> usize {
+    line.split("?page=").nth(1).map_or(2, |page| page.parse::<usize>().unwrap() + 1)
+}
+
+#[tokio::test]
+async fn every_request_says_who_asks_for_what() {
+    let server = WebServer::start(|_| ok(&json!({ "id": 9, "login": "tide-bot" })));
+    let github = with_token(&server, &Clock::new());
+    assert_eq!(github.me().await.unwrap(), "tide-bot");
+    assert_eq!(github.me().await.unwrap(), "tide-bot");
+    assert_eq!(github.create_comment(PullNumber(7), "hällo\n").await.unwrap(), 9);
+    github.edit_comment(9, "x").await.unwrap();
+    github.delete_comment(9).await.unwrap();
+    let seen = server.seen();
+    let lines: Vec<String> = seen.iter().map(line).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /user",
+            "POST /repos/o/r/issues/7/comments",
+            "PATCH /repos/o/r/issues/comments/9",
+            "DELETE /repos/o/r/issues/comments/9",
+        ]
+    );
+    assert_eq!(seen[1].body, r#"{"body":"hällo\n"}"#);
+    for request in &seen {
+        for (name, value) in [
+            ("authorization", format!("Bearer {TOKEN}")),
+            ("accept", "application/vnd.github+json".to_owned()),
+            ("x-github-api-version", "2022-11-28".to_owned()),
+            ("user-agent", format!("tidegate/{}", env!("CARGO_PKG_VERSION"))),
+        ] {
+            assert_eq!(header(request, name), Some(value), "{name}");
+            let count = request.head.to_lowercase().matches(&format!("\r\n{name}:")).count();
+            assert_eq!(count, 1, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_comment_is_sent_whole_or_refused_and_never_cut() {
+    let server = WebServer::start(|request| {
+        let body: Value = serde_json::from_str(&request.body).unwrap();
+        let length = body["body"].as_str().unwrap().chars().count();
+        let told = format!(r#"{{"message":"{length} is too long (maximum is 65536 characters)"}}"#);
+        text(422, &[], &told)
+    });
+    let github = with_token(&server, &Clock::new());
+    let error = github.create_comment(PullNumber(1), &"ä".repeat(65_537)).await.unwrap_err();
+    assert!(
+        matches!(&error, ForgeError::Refused { status: 422, detail, .. } if detail.starts_with("65537 is")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn while_limited_nothing_is_sent() {
+    let clock = Clock::new();
+    let reset = clock.now().as_second() + 600;
+    let server = WebServer::start(move |_| {
+        let reset = reset.to_string();
+        text(
+            403,
+            &[("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", &reset)],
+            r#"{"message":"API rate limit exceeded"}"#,
+        )
+    });
+    let github = with_token(&server, &clock);
+    let ForgeError::Limited { until, .. } = github.me().await.unwrap_err() else {
+        panic!("not limited")
+    };
+    assert_eq!(until.as_second(), reset + 1);
+    for _ in 0..3 {
+        assert!(matches!(github.open_pulls("main").await, Err(ForgeError::Limited { .. })));
+        assert!(matches!(github.delete_comment(1).await, Err(ForgeError::Limited { .. })));
+    }
+    assert_eq!(server.seen().len(), 1);
+
+    server.answer(|_| text(429, &[("Retry-After", "30")], "{}"));
+    clock.set(until);
+    assert!(matches!(github.me().await, Err(ForgeError::Limited { .. })));
+    assert_eq!(server.seen().len(), 2);
+    server.answer(|_| ok(&json!({ "login": "me" })));
+    clock.set(until + jiff::SignedDuration::from_secs(31));
+    assert_eq!(github.me().await.unwrap(), "me");
+}
+
+#[tokio::test]
+async fn writes_stop_at_the_budget_and_reads_go_on() {
+    let clock = Clock::new();
+    let server = WebServer::start(|_| ok(&json!({ "id": 1, "login": "me" })));
+    let mut options = options(server.port, Auth::Token(Secret::new(TOKEN)), &clock);
+    options.budget = Budget { per_minute: 2, per_hour: 100 };
+    let github = GitHub::new(options).unwrap();
+    github.edit_comment(1, "a").await.unwrap();
+    github.edit_comment(1, "b").await.unwrap();
+    let error = github.edit_comment(1, "c").await.unwrap_err();
+    let ForgeError::Limited { until, .. } = error else { panic!("{error}") };
+    assert_eq!(until, "2026-11-21T10:01:00Z".parse().unwrap());
+    github.me().await.unwrap();
+    assert_eq!(server.seen().len(), 3);
+    clock.set(until);
+    github.edit_comment(1, "c").await.unwrap();
+}
+
+#[tokio::test]
+async fn faults_are_told_apart_and_show_no_secret() {
+    let encoded = STANDARD.encode(format!("x-access-token:{TOKEN}"));
+    let echo = format!("you sent Bearer {TOKEN} and {encoded}\u{1b}[31m");
+    let page = ("Content-Type", "text/html");
+    let refusal = json!({ "message": echo, "errors": [{ "field": "body" }] }).to_string();
+    let github_of = |reply: Reply| {
+        let server = WebServer::start(move |_| reply.clone());
+        let github = with_token(&server, &Clock::new());
+        (server, github)
+    };
+    let mut told = Vec::new();
+    for (status, headers, body) in [
+        (301, vec![("Location", "https://api.github.com/repositories/5/issues")], ""),
+        (401, vec![], refusal.as_str()),
+        (403, vec![], &refusal),
+        (404, vec![], "{}"),
+        (410, vec![], "{}"),
+        (422, vec![], &refusal),
+        (500, vec![], &echo),
+        (503, vec![page], "<h1>Unicorn!</h1>"),
+        (404, vec![page], "<h1>Proxy</h1>"),
+        (200, vec![page], "<h1>Log in</h1>"),
+        (200, vec![], r#"{"id":"x"}"#),
+        (304, vec![], ""),
+    ] {
+        let (server, github) = github_of(text(status, &headers, body));
+        let error = github.create_comment(PullNumber(1), "x").await.unwrap_err();
+        assert_eq!(server.seen().len(), 1, "{status} is not asked again");
+        let words = format!("{error} {error:?}");
+        assert!(!words.contains("hunter2") && !words.contains(&encoded), "{words}");
+        assert!(!words.contains('\u{1b}'), "{words}");
+        let kind = match &error {
+            ForgeError::Auth { .. } => "auth",
+            ForgeError::NotFound { .. } => "not found",
+            ForgeError::Limited { .. } => "limited",
+            ForgeError::Refused { .. } => "refused",
+            ForgeError::Unavailable { .. } => "unavailable",
+        };
+        told.push(format!("{status} {kind}: {error}").replace(&server.port.to_string(), "PORT"));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+
+    // Nobody there.
+    let (server, github) = github_of(Reply::Never);
+    server.stop();
+    drop(server);
+    let error = github.me().await.unwrap_err();
+    assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_off_is_no_answer() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let breaks = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        for answer in
+            ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"login\":", "nonsense\r\n\r\n"]
+        {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut chunk = [0; 4096];
+            let _ = client.read(&mut chunk).await.unwrap();
+            client.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let github =
+        GitHub::new(options(port, Auth::Token(Secret::new(TOKEN)), &Clock::new())).unwrap();
+    for _ in 0..3 {
+        let error = github.me().await.unwrap_err();
+        assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
+        assert!(!error.to_string().contains("hunter2") && !error.to_string().contains("backtrace"));
+    }
+    breaks.await.unwrap();
+}
+
+#[tokio::test]
+async fn pulls_are_read_whatever_is_missing() {
+    let list = json!([ghost_of(5), merged_of(4), pull(3, "2026-11-20T09:00:00Z")]);
+    let server = WebServer::start(move |_| {
+        text(200, &[("Link", "<http://x/>; rel=\"next\"")], &list.to_string())
+    });
+    let github = with_token(&server, &Clock::new());
+    // A next page elsewhere is an error, even where it would not be needed.
+    let since = "2026-11-21T00:00:00Z".parse().unwrap();
+    assert!(github.closed_pulls("main", since).await.is_err());
+
+    let list = json!([ghost_of(5), merged_of(4), pull(3, "2026-11-20T09:00:00Z")]);
+    server.answer(move |request| {
+        let host = header(request, "host").unwrap();
+        text(200, &[("Link", &format!("<http://{host}/next>; rel=\"next\""))], &list.to_string())
+    });
+    let asked = server.seen().len();
+    let pulls = github.closed_pulls("main", since).await.unwrap();
+    assert_eq!(server.seen().len(), asked + 1, "what is older ends it");
+    assert_eq!(pulls.len(), 2);
+    assert_eq!((pulls[0].author.as_str(), &pulls[0].state), ("ghost", &PullState::Closed));
+    assert!(pulls[0].is_fork && pulls[1].is_fork);
+    assert_eq!(
+        pulls[1].state,
+        PullState::Merged { commit: Some(commit()), at: START.parse().unwrap() }
+    );
+
+    server.answer(|_| {
+        let mut one = merged_of(4);
+        one["merged_by"] = json!({ "login": "bob" });
+        one["commits"] = 3.into();
+        ok(&one)
+    });
+    let (one, facts) = github.pull(PullNumber(4)).await.unwrap();
+    assert_eq!((one.number, facts.by.as_deref(), facts.commits), (PullNumber(4), Some("bob"), 3));
+    server.answer(|_| {
+        let mut one = pull(4, START);
+        one["head"]["sha"] = "../../x".into();
+        ok(&one)
+    });
+    assert!(matches!(github.pull(PullNumber(4)).await, Err(ForgeError::Unavailable { .. })));
+}
+
+fn ghost_of(number: u64) -> Value {
+    let mut ghost = pull(number, START);
+    ghost["user"] = Value::Null;
+    ghost["head"]["repo"] = Value::Null;
+    ghost["state"] = "closed".into();
+    ghost.as_object_mut().unwrap().remove("draft");
+    ghost
+}
+
+fn merged_of(number: u64) -> Value {
+    let mut merged = pull(number, "2026-11-21T09:00:00Z");
+    merged["state"] = "closed".into();
+    merged["merged_at"] = START.into();
+    merged["head"]["repo"]["id"] = 2.into();
+    merged
+}
+
+#[tokio::test]
+async fn comments_have_one_kind_of_line_end() {
+    let server = WebServer::start(|_| {
+        ok(&json!([
+            { "id": 2, "user": null, "body": "a\r\nb\n", "created_at": START, "updated_at": START },
+            { "id": 1, "user": { "login": "x" }, "body": null, "created_at": START, "updated_at": START },
+        ]))
+    });
+    let github = with_token(&server, &Clock::new());
+    let since: Timestamp = "2026-11-21T10:00:00.7Z".parse().unwrap();
+    let comments = github.comments(PullNumber(1), Some(since)).await.unwrap();
+    assert_eq!(
+        line(&server.seen()[0]),
+        "GET /repos/o/r/issues/1/comments?per_page=100&since=2026-11-21T10:00:00Z"
+    );
+    let texts: Vec<(u64, &str, &str)> = comments
+        .iter()
+        .map(|comment| (comment.id, comment.author.as_str(), comment.body.as_str()))
+        .collect();
+    assert_eq!(texts, [(1, "x", ""), (2, "ghost", "a\nb\n")]);
+}
+
+#[tokio::test]
+async fn who_may_write_is_asked_of_possible_people_alone() {
+    let server = WebServer::start(|request| match line(request).as_str() {
+        "GET /repos/o/r/collaborators/ann/permission" => {
+            ok(&json!({ "permission": "write", "role_name": "maintain" }))
+        }
+        "GET /repos/o/r/collaborators/renovate%5Bbot%5D/permission" => {
+            ok(&json!({ "permission": "read", "role_name": "read" }))
+        }
+        "GET /repos/o/r/collaborators/eve/permission" => text(404, &[], "{}"),
+        line => panic!("{line}"),
+    });
+    let github = with_token(&server, &Clock::new());
+    assert!(github.may_write("ann").await.unwrap());
+    for nobody in ["renovate[bot]", "eve", "../x", ""] {
+        assert!(!github.may_write(nobody).await.unwrap(), "{nobody}");
+    }
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn a_token_reports_statuses() {
+    let server = WebServer::start(|request| {
+        if line(request).starts_with("POST") {
+            return text(201, &[], "{}");
+        }
+        ok(&json!({ "statuses": [
+            { "context": "ci", "state": "failure", "description": null },
+            { "context": "tidegate/plan", "state": "pending", "description": "so" },
+        ]}))
+    });
+    let github = with_token(&server, &Clock::new());
+    let mut long = check(Context::Plan, CheckState::Failure, &"ä".repeat(141));
+    long.url = Some("https://example.com/1".to_owned());
+    github.report(&commit(), &long).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(line(&seen[0]), format!("POST /repos/o/r/statuses/{SHA}"));
+    let body: Value = serde_json::from_str(&seen[0].body).unwrap();
+    assert_eq!(
+        body,
+        json!({
+            "state": "failure", "context": "tidegate/plan", "target_url": "https://example.com/1",
+            "description": format!("{}…", "ä".repeat(139)),
+        })
+    );
+    let reported = github.reported(&commit(), Context::Plan).await.unwrap().unwrap();
+    assert_eq!((reported.state, reported.summary.as_str()), (CheckState::Pending, "so"));
+    assert_eq!(github.reported(&commit(), Context::Apply).await.unwrap(), None);
+}
+
+/// A GitHub that knows an App: takes its signed statement, and the newest token it gave.
+struct AppSide {
+    tokens: Mutex<u32>,
+    clock: Clock,
+}
+
+impl AppSide {
+    fn answer(&self, request: &Request) -> Reply {
+        let bearer = header(request, "authorization").unwrap();
+        let bearer = bearer.strip_prefix("Bearer ").unwrap();
+        let line = line(request);
+        if line == "GET /app" || line.contains("installation") {
+            let claims = bearer.split('.').nth(1).expect("a signed statement");
+            let claims: Value =
+                serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+            assert_eq!(claims["iss"], "12345");
+        }
+        let mut tokens = self.tokens.lock().unwrap();
+        match line.as_str() {
+            "GET /app" => ok(&json!({ "slug": "tide" })),
+            "GET /repos/o/r/installation" => ok(&json!({ "id": 77 })),
+            "POST /app/installations/77/access_tokens" => {
+                assert_eq!(request.body, r#"{"repositories":["r"]}"#);
+                *tokens += 1;
+                let ends = self.clock.now() + jiff::SignedDuration::from_hours(1);
+                let token = format!("ghs_{}_{}", *tokens, "x".repeat(500));
+                text(201, &[], &json!({ "token": token, "expires_at": ends }).to_string())
+            }
+            _ if !bearer.starts_with(&format!("ghs_{}_", *tokens)) => text(
+                401,
+                &[],
+                &json!({ "message": format!("Bad credentials {bearer}") }).to_string(),
+            ),
+            _ if line.starts_with("GET") && line.contains("/check-runs?") => ok(&json!({
+                "total_count": 3, "check_runs": [
+                    run(5, "completed", "success", "tide", "old"),
+                    run(9, "completed", "failure", "tide", "new"),
+                    run(11, "completed", "success", "evil", "theirs"),
+                ]
+            })),
+            _ => text(201, &[], r#"{"id":42}"#),
+        }
+    }
+}
+
+fn run(id: u64, status: &str, conclusion: &str, app: &str, title: &str) -> Value {
+    json!({
+        "id": id, "name": "tidegate/plan", "status": status, "conclusion": conclusion,
+        "app": { "slug": app }, "output": { "title": title },
+    })
+}
+
+fn app_key() -> Secret {
+    let output = Command::new("openssl")
+        .args(["genrsa", "-traditional", "2048"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("openssl can be run");
+    assert!(output.status.success());
+    Secret::new(String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn an_app_gets_a_token_keeps_it_and_changes_it_in_time_and_once_when_refused() {
+    let clock = Clock::new();
+    let side = Arc::new(AppSide { tokens: Mutex::new(0), clock: clock.clone() });
+    let answers = Arc::clone(&side);
+    let server = WebServer::start(move |request| answers.answer(request));
+    let auth = Auth::App { id: "12345".to_owned(), installation_id: None, private_key: app_key() };
+    let github = GitHub::new(options(server.port, auth, &clock)).unwrap();
+
+    assert_eq!(github.me().await.unwrap(), "tide[bot]");
+    github.edit_comment(1, "a").await.unwrap();
+    github.edit_comment(1, "b").await.unwrap();
+    assert_eq!(*side.tokens.lock().unwrap(), 1, "kept");
+    clock.set("2026-11-21T10:54:59Z".parse().unwrap());
+    github.edit_comment(1, "c").await.unwrap();
+    assert_eq!(*side.tokens.lock().unwrap(), 1, "five minutes and a second before its end");
+    clock.set("2026-11-21T10:55:01Z".parse().unwrap());
+    github.edit_comment(1, "d").await.unwrap();
+    assert_eq!(*side.tokens.lock().unwrap(), 2);
+
+    // Taken back by somebody: one new one, and the request again.
+    *side.tokens.lock().unwrap() = 7;
+    github.edit_comment(1, "e").await.unwrap();
+    assert_eq!(*side.tokens.lock().unwrap(), 8);
+
+    // Every token refused: said so after the second one.
+    let answers = Arc::clone(&side);
+    server.answer(move |request| {
+        let reply = answers.answer(request);
+        if line(request).contains("issues") {
+            let bearer = header(request, "authorization").unwrap();
+            return text(401, &[], &json!({ "message": format!("no {bearer}") }).to_string());
+        }
+        reply
+    });
+    let asked = server.seen().len();
+    let error = github.edit_comment(1, "f").await.unwrap_err();
+    assert!(matches!(error, ForgeError::Auth { .. }), "{error}");
+    assert!(!error.to_string().contains("ghs_"), "{error}");
+    let lines: Vec<String> = server.seen()[asked..].iter().map(line).collect();
+    assert_eq!(
+        lines,
+        [
+            "PATCH /repos/o/r/issues/comments/1",
+            "GET /repos/o/r/installation",
+            "POST /app/installations/77/access_tokens",
+            "PATCH /repos/o/r/issues/comments/1",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_app_reports_plans_as_check_runs_with_findings_in_batches() {
+    let clock = Clock::new();
+    let side = AppSide { tokens: Mutex::new(0), clock: clock.clone() };
+    let server = WebServer::start(move |request| side.answer(request));
+    let auth =
+        Auth::App { id: "12345".to_owned(), installation_id: Some(77), private_key: app_key() };
+    let github = GitHub::new(options(server.port, auth, &clock)).unwrap();
+
+    let mut failed = check(Context::Plan, CheckState::Failure, "205 findings");
+    failed.annotations = (1..=205)
+        .map(|n| Annotation {
+            path: "web.yaml".to_owned(),
+            line: n,
+            end_line: n,
+            is_error: n % 2 == 0,
+            title: "code".to_owned(),
+            message: "m".to_owned(),
+        })
+        .collect();
+    github.report(&commit(), &failed).await.unwrap();
+    let seen = server.seen();
+    let lines: Vec<String> = seen[1..].iter().map(line).collect();
+    let patch = "PATCH /repos/o/r/check-runs/42";
+    assert_eq!(lines, ["POST /repos/o/r/check-runs", patch, patch, patch]);
+    let bodies: Vec<Value> =
+        seen[1..].iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect();
+    assert_eq!(bodies[0]["name"], "tidegate/plan");
+    assert_eq!(bodies[0]["head_sha"], SHA);
+    assert_eq!(
+        (&bodies[0]["status"], &bodies[0]["conclusion"]),
+        (&json!("completed"), &json!("failure"))
+    );
+    let said = bodies[0]["output"]["summary"].as_str().unwrap();
+    assert!(said.ends_with("5 more findings are not shown beside their lines."), "{said}");
+    let mut lines = Vec::new();
+    for body in &bodies {
+        let annotations = body["output"]["annotations"].as_array().unwrap();
+        assert_eq!(annotations.len(), 50);
+        lines.extend(annotations.iter().map(|one| one["start_line"].as_u64().unwrap()));
+    }
+    assert!(lines.into_iter().eq(1..=200), "each once and in order");
+
+    github.report(&commit(), &check(Context::Plan, CheckState::Pending, "…")).await.unwrap();
+    let pending: Value = serde_json::from_str(&server.seen().last().unwrap().body).unwrap();
+    assert_eq!((&pending["status"], pending.get("conclusion")), (&json!("in_progress"), None));
+    github.report(&commit(), &check(Context::Apply, CheckState::Success, "done")).await.unwrap();
+    assert_eq!(line(server.seen().last().unwrap()), format!("POST /repos/o/r/statuses/{SHA}"));
+
+    let reported = github.reported(&commit(), Context::Plan).await.unwrap().unwrap();
+    assert_eq!((reported.state, reported.summary.as_str()), (CheckState::Failure, "new"));
+}
+
+#[tokio::test]
+async fn through_a_proxy_every_connection_is_a_tunnel() {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let server = WebServer::start(|_| ok(&json!({ "login": "me" })));
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = proxy.local_addr().unwrap().port();
+    let target = format!("127.0.0.1:{}", server.port);
+    let seen = tokio::spawn(async move {
+        let (mut client, _) = proxy.accept().await.unwrap();
+        let mut head = Vec::new();
+        let mut lines = BufReader::new(&mut client).lines();
+        while let Some(line) = lines.next_line().await.unwrap().filter(|line| !line.is_empty()) {
+            head.push(line);
+        }
+        let mut upstream = tokio::net::TcpStream::connect(target).await.unwrap();
+        client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+        head
+    });
+    let mut options = options(server.port, Auth::Token(Secret::new(TOKEN)), &Clock::new());
+    options.proxy = Some(format!("http://us%65r:p+w@127.0.0.1:{port}"));
+    assert!(!format!("{options:?}").contains("p+w") && !format!("{options:?}").contains(TOKEN));
+    let github = GitHub::new(options).unwrap();
+    assert_eq!(github.me().await.unwrap(), "me");
+    drop(github);
+    let head = seen.await.unwrap();
+    assert_eq!(head[0], format!("CONNECT 127.0.0.1:{} HTTP/1.1", server.port));
+    let auth = format!("proxy-authorization: basic {}", STANDARD.encode("user:p+w"));
+    assert!(head.iter().any(|line| line.eq_ignore_ascii_case(&auth)), "{head:?}");
+    assert!(!head.iter().any(|line| line.contains("hunter2")));
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_without_asking_anything() {
+    let with = |change: fn(&mut Options)| {
+        let mut options = options(1, Auth::Token(Secret::new(TOKEN)), &Clock::new());
+        change(&mut options);
+        GitHub::new(options).map(drop).unwrap_err().to_string()
+    };
+    let told = [
+        with(|options| options.api_url = "github.com".to_owned()),
+        with(|options| options.owner = "../x".to_owned()),
+        with(|options| options.auth = Auth::Token(Secret::new("\n"))),
+        with(|options| options.auth = Auth::Token(Secret::new("hunter2\r\nX: y"))),
+        with(|options| options.proxy = Some("socks5://hunter2".to_owned())),
+        with(|options| options.ca_file = Some("/nowhere/ca.pem".into())),
+        with(|options| {
+            options.auth = Auth::App {
+                id: "1".to_owned(),
+                installation_id: None,
+                private_key: Secret::new("hunter2"),
+            };
+        }),
+    ];
+    assert!(!told.join("\n").contains("hunter2"));
+    insta::assert_snapshot!(told.join("\n"));
+
+    let github = GitHub::new(options(1, Auth::Token(Secret::new("t\n")), &Clock::new())).unwrap();
+    assert!(github.pull_url(PullNumber(7)).ends_with("/o/r/pull/7"));
+    let line = github.line_url(&commit(), "a b/c#.yaml", 3, 5);
+    assert!(line.ends_with(&format!("/o/r/blob/{SHA}/a%20b/c%23.yaml#L3-L5")), "{line}");
+}
