@@ -1,5 +1,7 @@
 //! The four parts put together, and taken apart again.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Memo, foot, head, hidden};
@@ -73,6 +75,10 @@ impl Links {
             true => format!("{} line {first}", code(path)),
             false => format!("{} lines {first} to {last}", code(path)),
         };
+        // A browser would take dots for a way up, out of the repository.
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return link(&words, &format!("{}{commit}", self.commit_base));
+        }
         let place = if first == last { format!("L{first}") } else { format!("L{first}-L{last}") };
         link(&words, &format!("{}{commit}/{}#{place}", self.file_base, encoded(path)))
     }
@@ -99,7 +105,7 @@ fn encoded(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~' | b'/') {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

@@ -98,7 +98,12 @@ pub fn inline(text: &str) -> String {
             }
             // At the beginning they would make a list, a heading or a rule.
             '-' | '+' | '=' if before.is_none() => reference(&mut out, c),
-            '.' | ')' if text.get(..at).is_some_and(is_number) => reference(&mut out, c),
+            '.' | ')'
+                if (rest.is_empty() || rest.starts_with(' '))
+                    && text.get(..at).is_some_and(is_number) =>
+            {
+                reference(&mut out, c);
+            }
             c => out.push(c),
         }
         before = Some(c);

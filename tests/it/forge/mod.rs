@@ -1,7 +1,6 @@
 //! Pull requests: the forge of the tests, and what the product does with a forge.
 
 mod github;
-mod hooks;
 mod life;
 mod scene;
 mod server;
