@@ -199,6 +199,7 @@ fn comments(words: &str) -> Vec<String> {
     ];
     let mut comments = Vec::new();
     for section in &sections {
+        assert!(section.0.len() <= SECTION_BYTES_MAX, "{}", section.0.len());
         for mut phase in phases(&[text(), text()]).into_values() {
             if let Phase::Failed { merged, .. } = &mut phase {
                 merged.by = Some(text());
@@ -290,9 +291,10 @@ fn github_extras() -> Vec<(&'static str, Regex)> {
         ("a mention", r"@[A-Za-z0-9]"),
         ("a reference", r"#[0-9]"),
         ("a reference by name", r"(?i)\bgh-[0-9]"),
-        ("an address", r"(?i)(https?|ftp|mailto|xmpp):[^\s\u{200b}]"),
+        ("an address", r"(?i)(https?|ftp)://"),
+        ("an address", r"(?i)(mailto|xmpp):[A-Za-z0-9]"),
         ("an address", r"(?i)www\."),
-        ("an emoji", r":[A-Za-z0-9_+-]+:"),
+        ("an emoji", r":([A-Za-z0-9_+-]*[A-Za-z_+-][A-Za-z0-9_+-]*|100|1234):"),
         ("a commit", r"(?i)\b[0-9a-f]{7,40}\b"),
         ("a formula", r"\$[^\s\u{200b}]"),
         ("a footnote", r"^\[\^"),
