@@ -2,6 +2,7 @@
 
 mod github;
 mod life;
+mod preview;
 mod scene;
 mod server;
 mod server_git;
