@@ -23,6 +23,8 @@ pub(crate) struct Deployment {
     pub(crate) stand: Stand,
     /// What was reported last.
     pub(crate) reported: Option<Stand>,
+    /// Whether some of what is not reported may have been, because reporting it broke off.
+    pub(crate) is_unsure: bool,
     /// Actions done so far.
     actions: usize,
 }
@@ -184,7 +186,15 @@ impl Deployments {
             let shared = known.pulls.iter().any(|old| pulls.iter().any(|p| p.number == old.number));
             known.commit != commit || !shared
         });
-        self.all.push(Deployment { commit, pulls, seen_at: at, stand, reported: None, actions: 0 });
+        self.all.push(Deployment {
+            commit,
+            pulls,
+            seen_at: at,
+            stand,
+            reported: None,
+            is_unsure: false,
+            actions: 0,
+        });
         if self.all.len() > DEPLOYMENTS_MAX {
             self.all.remove(0);
         }

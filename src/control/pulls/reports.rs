@@ -28,13 +28,19 @@ impl Worker {
             let deployment = deployment.clone();
             match self.report(&deployment).await {
                 Ok(()) => {}
-                Err(Trouble::Forge(error)) if !error.is_passing() => {
+                Err(Trouble::Forge(error)) if !error.concerns_all() => {
                     tracing::warn!(commit = %deployment.commit, %error, "could not say what became of a merge");
                 }
-                Err(trouble) => return Err(trouble),
+                Err(trouble) => {
+                    if let Some(deployment) = self.deployments.all.get_mut(at) {
+                        deployment.is_unsure = true;
+                    }
+                    return Err(trouble);
+                }
             }
             if let Some(deployment) = self.deployments.all.get_mut(at) {
                 deployment.reported = Some(stand);
+                deployment.is_unsure = false;
             }
         }
         self.deployments.tidy();
@@ -64,6 +70,9 @@ impl Worker {
         for commit in commits {
             let check =
                 check(&deployment.stand, pulls.first().map(|p| board.forge.pull_url(p.number)));
+            if deployment.is_unsure && is_said(commit, &check, &board).await? {
+                continue;
+            }
             board.forge.report(commit, &check).await?;
         }
         Ok(())
@@ -104,8 +113,15 @@ impl Worker {
             Some(Sticky { memo, section, .. }) => (Memo { phase, ..memo.clone() }, section.clone()),
             None => (self.unplanned(deployment, phase), comment::unplanned()),
         };
-        let written = board.write(pull.number, sticky.as_ref(), memo, section).await?;
-        self.merged.insert(pull.number, written);
+        let written = board.write(pull.number, sticky.as_ref(), memo, section).await;
+        if written.as_ref().is_err_and(ForgeError::may_be_done) {
+            // Read again before it is written again.
+            self.merged.remove(&pull.number);
+            if let Some(known) = self.known.get_mut(&pull.number) {
+                known.sticky = None;
+            }
+        }
+        self.merged.insert(pull.number, written?);
         while self.merged.len() > MERGED_MAX {
             self.merged.pop_first();
         }
@@ -216,6 +232,12 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Whether a check stands at the forge as it is to be said.
+async fn is_said(commit: &CommitId, check: &Check, board: &Board) -> Result<bool, ForgeError> {
+    let said = board.forge.reported(commit, check.context).await?;
+    Ok(said.is_some_and(|said| said.state == check.state && said.summary == check.summary))
 }
 
 /// Comments of merged pull requests that are remembered.
