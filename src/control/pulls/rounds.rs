@@ -34,6 +34,7 @@ impl Worker {
                 self.hear(pull.number, &board).await?;
             }
         }
+        self.has_looked = true;
         self.hear_about_held(&board).await?;
         self.plan_all(&sight, &board).await
     }

@@ -129,6 +129,8 @@ pub(crate) struct Worker {
     facts: mpsc::UnboundedReceiver<Fact>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) is_resumed: bool,
+    /// Whether a round was made since the start.
+    pub(super) has_looked: bool,
     failures: u32,
     /// Whether the last work failed: until the pause after it is over nothing is asked, whatever happens.
     is_resting: bool,
@@ -148,6 +150,7 @@ impl Worker {
             facts,
             events,
             is_resumed: false,
+            has_looked: false,
             failures: 0,
             is_resting: false,
         };
@@ -209,6 +212,10 @@ impl Worker {
     fn sight_matters(&mut self) -> bool {
         let sight = self.sights.borrow_and_update().clone();
         let Some(sight) = sight else { return false };
+        if !self.has_looked {
+            // The first thing that is seen at all is what the first round waits for.
+            return true;
+        }
         self.known.values().any(|known| {
             known.planned_for.as_ref().is_none_or(|planned| {
                 planned.branch_head != sight.branch_head

@@ -1,11 +1,15 @@
 //! Pull requests: the forge of the tests, and what the product does with a forge.
 
 mod github;
+mod holds;
 mod life;
+mod merges;
+mod people;
 mod preview;
 mod scene;
 mod server;
 mod server_git;
+mod world;
 
 use std::fmt::Write as _;
 

@@ -3,7 +3,7 @@
 use tidegate::model::CommitId;
 
 use crate::support::controller::{Bench, Controller};
-use crate::support::github::{Forge, Proposal};
+use crate::support::github::{BOT, Forge, Proposal};
 use crate::support::infra::Infra;
 
 /// The file of the spec.
@@ -120,5 +120,59 @@ impl Scene {
         let path = self.bench.path("tidegate.yaml");
         let config = std::fs::read_to_string(path).unwrap();
         self.bench.write_config(&format!("{config}{}", crate::support::load::script(&self.bench)));
+    }
+}
+
+impl Scene {
+    /// Opens a pull request that gives the spec these services, and waits until its plan is said in full.
+    #[track_caller]
+    pub(super) fn planned(
+        &self,
+        controller: &mut Controller,
+        title: &str,
+        services: &[(&str, u32, &str)],
+    ) -> u64 {
+        let number = self.open(title, services);
+        self.wait_for_plan(controller, number);
+        number
+    }
+
+    /// Waits until the head of a pull request has a plan, and the plan its green check.
+    #[track_caller]
+    pub(super) fn wait_for_plan(&self, controller: &mut Controller, number: u64) {
+        let head = self.forge.pull(number).head;
+        self.wait_for_check(controller, &head, "tidegate/plan", "success");
+    }
+
+    /// Waits until a merge is applied: the comment says as which commit, and the check of the commit is green.
+    #[track_caller]
+    pub(super) fn wait_for_applied(
+        &self,
+        controller: &mut Controller,
+        number: u64,
+        merge: &CommitId,
+    ) -> String {
+        self.wait_for_comment(controller, number, "### Applied");
+        self.wait_for_check(controller, merge, "tidegate/apply", "success");
+        let comment = self.comment(number).unwrap();
+        let link = format!("/commit/{merge}");
+        assert!(comment.contains("Merged by `ann` as ") && comment.contains(&link), "{comment}");
+        comment
+    }
+
+    /// How often our comments on a pull request were written: once when made, and once for every edit.
+    pub(super) fn comment_writes(&self, number: u64) -> usize {
+        let comments = self.forge.all_comments(number);
+        let ours = comments.iter().filter(|comment| comment.author == BOT);
+        ours.map(|comment| 1 + comment.history.len()).sum()
+    }
+
+    /// Fails the test where anything is written at the forge although nothing happens.
+    #[track_caller]
+    pub(super) fn assert_quiet(&self, controller: &mut Controller) {
+        self.let_rounds_pass(controller, 1);
+        let before = self.forge.transcript();
+        self.let_rounds_pass(controller, 3);
+        assert_eq!(self.forge.transcript(), before, "nothing happened, and this was written");
     }
 }
