@@ -31,7 +31,9 @@ impl Controller {
                     .to_owned(),
             );
         }
-        if old.api != new.api || !is_same(&self.setup.webhook_secret, &setup.webhook_secret) {
+        if old.api != new.api
+            || !is_same(self.setup.webhook_secret.as_ref(), setup.webhook_secret.as_ref())
+        {
             return Err(
                 "`api.listen` or the webhooks' secret changed: restart the controller to use it"
                     .to_owned(),
@@ -56,6 +58,6 @@ impl Controller {
     }
 }
 
-fn is_same(old: &Option<Secret>, new: &Option<Secret>) -> bool {
-    old.as_ref().map(Secret::expose) == new.as_ref().map(Secret::expose)
+fn is_same(old: Option<&Secret>, new: Option<&Secret>) -> bool {
+    old.map(Secret::expose) == new.map(Secret::expose)
 }

@@ -81,13 +81,13 @@ fn until_comment(forge: &Forge, controller: &mut Controller) -> f64 {
     controller.wait("a comment", || forge.requests().iter().any(|r| is_written(&r.operation)));
     let requests = forge.requests();
     let written = requests.iter().find(|r| is_written(&r.operation)).unwrap().at;
-    let lists = requests.iter().filter(|r| {
+    let mut lists = requests.iter().filter(|r| {
         r.operation == "get /repos/{owner}/{repo}/pulls"
             && r.status == 200
             && r.at < written
             && r.query.contains("open")
     });
-    millis(lists.last().expect("a list before the comment").at, written)
+    millis(lists.next_back().expect("a list before the comment").at, written)
 }
 
 /// From the log: when the branch was seen to have moved, and when the first action began.
