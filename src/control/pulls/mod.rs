@@ -1,9 +1,11 @@
 //! Pull requests: each open one is planned as if it were merged, what is merged is compared with that plan, and
 //! what becomes of it is said where the plan was.
 //!
-//! Two parts that share only values. The [`Gate`] stands in the controller's way: it lets a new commit be put in
-//! force, or holds it. The [`worker::Worker`] runs beside the controller: it reads the [`Sight`] that the
-//! controller shares after every cycle, hears [`Fact`]s, and talks to the forge. Nothing of it is waited for.
+//! Two parts that share only values. The gate (`gate.rs`) stands in the controller's way: it lets a new commit be
+//! put in force, or holds it. The worker (`worker.rs`, its rounds, its reports) runs beside the controller: it
+//! reads the sight that the controller shares after every cycle, hears facts, and talks to the forge. Nothing of
+//! it is waited for. `making.rs` and `compose.rs` make one pull request's comment, `preview.rs` the same for the
+//! command line.
 
 mod backtests;
 mod compose;
