@@ -23,6 +23,8 @@ pub(crate) struct Deployment {
     pub(crate) stand: Stand,
     /// What was reported last.
     pub(crate) reported: Option<Stand>,
+    /// What the checks of its commits say.
+    pub(crate) checked: Option<Stand>,
     /// Actions done so far.
     actions: usize,
 }
@@ -174,6 +176,13 @@ impl Deployments {
         let is_same = |known: &&mut Deployment| {
             known.commit == commit && numbers(&known.pulls) == numbers(&pulls)
         };
+        // Which pull request a refused commit is from is found out later.
+        let is_refused = matches!(stand, Stand::Refused { .. });
+        let is_refused_again = |known: &&mut Deployment| is_refused && known.commit == commit;
+        if let Some(known) = self.all.iter_mut().find(is_refused_again) {
+            known.stand = stand;
+            return;
+        }
         if let Some(known) = self.all.iter_mut().find(is_same) {
             known.stand = stand;
             known.pulls = pulls;
@@ -184,7 +193,15 @@ impl Deployments {
             let shared = known.pulls.iter().any(|old| pulls.iter().any(|p| p.number == old.number));
             known.commit != commit || !shared
         });
-        self.all.push(Deployment { commit, pulls, seen_at: at, stand, reported: None, actions: 0 });
+        self.all.push(Deployment {
+            commit,
+            pulls,
+            seen_at: at,
+            stand,
+            reported: None,
+            checked: None,
+            actions: 0,
+        });
         if self.all.len() > DEPLOYMENTS_MAX {
             self.all.remove(0);
         }
