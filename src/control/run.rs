@@ -273,23 +273,23 @@ fn jittered(pause: Duration) -> Duration {
 
 /// When something is to be done next, by a clock that may be set back.
 #[derive(Debug, Clone, Copy)]
-struct Timer {
+pub(super) struct Timer {
     at: Timestamp,
     pause: Duration,
 }
 
 impl Timer {
-    fn due(now: Timestamp) -> Self {
+    pub(super) fn due(now: Timestamp) -> Self {
         Self::after(now, Duration::ZERO)
     }
 
-    fn after(now: Timestamp, pause: Duration) -> Self {
+    pub(super) fn after(now: Timestamp, pause: Duration) -> Self {
         Self { at: now.checked_add(pause).unwrap_or(now), pause }
     }
 
     /// Time that is left, never more than the pause: a clock that was set back by an hour would make it an
     /// hour longer, and starts the pause again instead.
-    fn left(&mut self, now: Timestamp) -> Duration {
+    pub(super) fn left(&mut self, now: Timestamp) -> Duration {
         let left = elapsed(now, self.at);
         if left > self.pause {
             *self = Self::after(now, self.pause);

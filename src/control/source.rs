@@ -202,6 +202,7 @@ impl Source {
                 None => Ok(Polled::Unchanged),
             };
         }
+        tracing::debug!(commit = %head, "the branch moved");
         let branch = self.branch.clone();
         self.with_mirror(move |mirror| mirror.fetch(&[&branch])).await?;
         let loaded = self.load(&head, Some(catalogue)).await?;

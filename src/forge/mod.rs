@@ -180,6 +180,8 @@ pub enum ForgeError {
         forge: String,
         /// In its words.
         detail: String,
+        /// Whether nothing at all is let through with them (status 401), and not just this (status 403).
+        is_for_all: bool,
     },
     /// What was asked for is not there, or may not be seen.
     #[error("{doing}: {forge} has no such thing, or the credentials may not see it")]
@@ -231,6 +233,19 @@ impl ForgeError {
             Self::Limited { .. } | Self::Unavailable { .. } => true,
             Self::Auth { .. } | Self::NotFound { .. } | Self::Refused { .. } => false,
         }
+    }
+
+    /// Whether a write may have been done all the same, because only its answer was lost: what there is has to
+    /// be read before anything is written again.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
+    /// Whether other requests would go as badly now, so that none is to be sent for a while.
+    #[must_use]
+    pub fn concerns_all(&self) -> bool {
+        self.is_passing() || matches!(self, Self::Auth { is_for_all: true, .. })
     }
 }
 

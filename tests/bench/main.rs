@@ -18,7 +18,11 @@
 mod decide;
 mod fleet;
 mod measure;
+mod pulls;
 mod store;
+#[path = "../it/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "a part of it is used here")]
+mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,6 +52,8 @@ const DESIRED: usize = 2;
 const RUNS: usize = 15;
 /// Measures deciding alone.
 const DECIDE: &str = "decide";
+/// Measures pull requests, with the whole program.
+const PULLS: &str = "pulls";
 /// Where the child finds its folder: present only in a child.
 const CHILD: &str = "--child";
 /// Measures recording instead, at a number of targets and of hours.
@@ -64,6 +70,9 @@ fn main() {
                 .unwrap();
             let report = runtime.block_on(child(targets.parse().unwrap(), folder.as_ref()));
             println!("{report}");
+        }
+        words if words.iter().any(|word| word == PULLS) => {
+            println!("{}", serde_json::to_string_pretty(&pulls::report()).unwrap());
         }
         words if words.iter().any(|word| word == DECIDE) => {
             println!("{}", serde_json::to_string_pretty(&decide::report()).unwrap());

@@ -25,6 +25,8 @@ pub(crate) struct Deployment {
     pub(crate) reported: Option<Stand>,
     /// What the checks of its commits say.
     pub(crate) checked: Option<Stand>,
+    /// Whether some of what is not reported may have been, because reporting it broke off.
+    pub(crate) is_unsure: bool,
     /// Actions done so far.
     actions: usize,
 }
@@ -200,6 +202,7 @@ impl Deployments {
             stand,
             reported: None,
             checked: None,
+            is_unsure: false,
             actions: 0,
         });
         if self.all.len() > DEPLOYMENTS_MAX {

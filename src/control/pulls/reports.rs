@@ -39,13 +39,19 @@ impl Worker {
             let deployment = deployment.clone();
             match self.report(at, &deployment).await {
                 Ok(()) => {}
-                Err(Trouble::Forge(error)) if !error.is_passing() => {
+                Err(Trouble::Forge(error)) if !error.concerns_all() => {
                     tracing::warn!(commit = %deployment.commit, %error, "could not say what became of a merge");
                 }
-                Err(trouble) => return Err(trouble),
+                Err(trouble) => {
+                    if let Some(deployment) = self.deployments.all.get_mut(at) {
+                        deployment.is_unsure = true;
+                    }
+                    return Err(trouble);
+                }
             }
             if let Some(deployment) = self.deployments.all.get_mut(at) {
                 deployment.reported = Some(stand);
+                deployment.is_unsure = false;
             }
         }
         self.deployments.tidy();
@@ -78,6 +84,9 @@ impl Worker {
             let url = pulls.first().map(|pull| board.forge.pull_url(pull.number));
             let check = check(&deployment.stand, url);
             for commit in commits {
+                if deployment.is_unsure && is_said(commit, &check, &board).await? {
+                    continue;
+                }
                 board.forge.report(commit, &check).await?;
             }
         }
@@ -97,8 +106,15 @@ impl Worker {
             if sticky.as_ref().is_some_and(|sticky| sticky.memo.phase == memo.phase) {
                 continue;
             }
-            let written = board.write(number, sticky.as_ref(), memo, section).await?;
-            self.merged.insert(number, written);
+            let written = board.write(number, sticky.as_ref(), memo, section).await;
+            if written.as_ref().is_err_and(ForgeError::may_be_done) {
+                // Read again before it is written again.
+                self.merged.remove(&number);
+                if let Some(known) = self.known.get_mut(&number) {
+                    known.sticky = None;
+                }
+            }
+            self.merged.insert(number, written?);
             while self.merged.len() > MERGED_MAX {
                 self.merged.pop_first();
             }
@@ -253,6 +269,12 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Whether a check stands at the forge as it is to be said.
+async fn is_said(commit: &CommitId, check: &Check, board: &Board) -> Result<bool, ForgeError> {
+    let said = board.forge.reported(commit, check.context).await?;
+    Ok(said.is_some_and(|said| said.state == check.state && said.summary == check.summary))
 }
 
 /// Comments of merged pull requests that are remembered.

@@ -34,6 +34,7 @@ impl Worker {
                 self.hear(pull.number, &board).await?;
             }
         }
+        self.has_looked = true;
         self.hear_about_held(&board).await?;
         self.plan_all(&sight, &board).await
     }
@@ -79,7 +80,7 @@ impl Worker {
             let job = Job { number, head, base: base.clone() };
             match self.plan_one(&job, sight, board).await {
                 Ok(()) => {}
-                Err(Trouble::Forge(error)) if !error.is_passing() => {
+                Err(Trouble::Forge(error)) if !error.concerns_all() => {
                     tracing::warn!(%number, %error, "could not tell a pull request its plan");
                 }
                 Err(trouble) => return Err(trouble),
@@ -137,10 +138,15 @@ impl Worker {
         if is_needed {
             let before = sticky.as_ref().map(|sticky| &sticky.memo);
             let memo = job.memo(&self.parts.owner, &made, sight, before, self.clock.now());
-            let written = board.write(number, sticky.as_ref(), memo, made.section.clone()).await?;
+            let written = board.write(number, sticky.as_ref(), memo, made.section.clone()).await;
             if let Some(known) = self.known.get_mut(&number) {
-                known.sticky = Some(Some(written));
+                known.sticky = match &written {
+                    Ok(written) => Some(Some(written.clone())),
+                    Err(error) if error.may_be_done() => None,
+                    Err(_) => Some(sticky),
+                };
             }
+            written?;
         }
         let review = Review {
             head: head.clone(),
@@ -175,7 +181,12 @@ impl Worker {
         if !is_said {
             let mut check = made.check.clone();
             check.url = Some(board.forge.pull_url(number));
-            board.forge.report(head, &check).await?;
+            let said = board.forge.report(head, &check).await;
+            if said.as_ref().is_err_and(ForgeError::may_be_done) {
+                // Read again before it is said again.
+                known.check = None;
+            }
+            said?;
         }
         known.check = Some((head.clone(), Some(wanted)));
         Ok(())
@@ -186,6 +197,9 @@ impl Worker {
         let Some(known) = self.known.get_mut(&number) else { return Ok(()) };
         let since = known.heard_until;
         let comments = board.forge.comments(number, since).await?;
+        if let Some(Some(written)) = &known.sticky {
+            board.look_for_others(number, &comments, written);
+        }
         let after = since.unwrap_or(Timestamp::UNIX_EPOCH);
         let is_asked = is_plan_asked(&comments, after, board).await?;
         known.heard_until = comments.iter().map(|comment| comment.created_at).max().max(since);

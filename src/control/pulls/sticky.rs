@@ -31,9 +31,14 @@ pub(crate) struct Board {
 impl Board {
     /// Our comment among these: of several the first.
     pub(crate) fn ours(&self, comments: &[Comment]) -> Option<Sticky> {
+        self.all_ours(comments).into_iter().next()
+    }
+
+    /// All our comments among these, the first that was written first: there should be one.
+    fn all_ours(&self, comments: &[Comment]) -> Vec<Sticky> {
         let mut ours: Vec<&Comment> = comments.iter().filter(|c| c.author == self.me).collect();
         ours.sort_by_key(|comment| comment.id);
-        ours.into_iter().find_map(|comment| {
+        let read = |comment: &Comment| {
             let read = comment::read(&comment.body, &self.owner)?;
             Some(Sticky {
                 id: comment.id,
@@ -41,7 +46,25 @@ impl Board {
                 section: read.section,
                 is_intact: read.is_intact,
             })
-        })
+        };
+        ours.into_iter().filter_map(read).collect()
+    }
+
+    /// Says so where somebody else writes as we do: what is in our comment, or beside it, is whole, and not
+    /// what we wrote.
+    pub(crate) fn look_for_others(
+        &self,
+        number: PullNumber,
+        comments: &[Comment],
+        written: &Sticky,
+    ) {
+        let is_theirs = |sticky: &Sticky| {
+            sticky.is_intact
+                && (sticky.id != written.id || sticky.memo.planned_at != written.memo.planned_at)
+        };
+        if self.all_ours(comments).iter().any(is_theirs) {
+            warn_of_another(number);
+        }
     }
 
     /// Our comment on a pull request.
@@ -78,20 +101,28 @@ impl Board {
     /// stays, and is given the text.
     async fn create(&self, number: PullNumber, body: &str) -> Result<u64, ForgeError> {
         let id = self.forge.create_comment(number, body).await?;
-        match self.find(number).await {
-            Ok(Some(first)) if first.id < id => {
-                tracing::warn!(
-                    %number,
-                    "another controller with the same owner comments on pull requests too: only one may run"
-                );
+        // What cannot be read now is read when it is written next.
+        let comments = self.forge.comments(number, None).await.unwrap_or_default();
+        let ours = self.all_ours(&comments);
+        if ours.iter().any(|sticky| sticky.id != id) {
+            warn_of_another(number);
+        }
+        match ours.first() {
+            Some(first) if first.id < id => {
                 self.forge.delete_comment(id).await?;
                 self.forge.edit_comment(first.id, body).await?;
                 Ok(first.id)
             }
-            // What cannot be read now is read when it is written next.
-            Ok(_) | Err(_) => Ok(id),
+            Some(_) | None => Ok(id),
         }
     }
+}
+
+fn warn_of_another(number: PullNumber) {
+    tracing::warn!(
+        %number,
+        "another controller with the same owner comments on pull requests too: only one may run"
+    );
 }
 
 /// A command in a comment.

@@ -17,14 +17,18 @@ use super::sight::Sight;
 use super::sticky::{Board, Sticky};
 use crate::apply::{Clock, StopSign, elapsed};
 use crate::config::PullRules;
-use crate::control::run::Event;
+use crate::control::run::{Event, Timer};
 use crate::forge::comment::Links;
 use crate::forge::{Forge, ForgeError, Pull, Reported};
 use crate::git::{GitError, Mirror};
 use crate::model::{CommitId, OwnerId, PullNumber};
 
+/// Pause after a first failure, where polls are further apart than that: most failures are over by then.
+const PAUSE_FIRST: Duration = Duration::from_secs(5);
 /// A longer pause than this after failures would make an outage last longer than its cause.
 const PAUSE_MAX: Duration = Duration::from_secs(120);
+/// Doublings of the first pause: more than it takes from a second to [`PAUSE_MAX`].
+const PAUSE_DOUBLINGS_MAX: u32 = 8;
 /// Share of an interval by which it varies.
 const JITTER_SHARE: f64 = 0.1;
 
@@ -125,7 +129,11 @@ pub(crate) struct Worker {
     facts: mpsc::UnboundedReceiver<Fact>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) is_resumed: bool,
+    /// Whether a round was made since the start.
+    pub(super) has_looked: bool,
     failures: u32,
+    /// Whether the last work failed: until the pause after it is over nothing is asked, whatever happens.
+    is_resting: bool,
 }
 
 impl Worker {
@@ -142,7 +150,9 @@ impl Worker {
             facts,
             events,
             is_resumed: false,
+            has_looked: false,
             failures: 0,
+            is_resting: false,
         };
         (worker, wake)
     }
@@ -150,15 +160,15 @@ impl Worker {
     /// Works until `stop` is raised. A failure of the forge or of git is said and tried again, later each time.
     pub(crate) async fn run(mut self, wake: Arc<Notify>, stop: StopSign) {
         let clock = self.clock.clone();
-        let mut due = clock.now();
+        let mut due = Timer::due(clock.now());
         let mut is_told = true;
         while !stop.is_raised() {
-            let now = clock.now();
-            let pause = elapsed(now, due).min(PAUSE_MAX.max(self.parts.poll_interval));
-            let mut is_round = pause.is_zero();
-            if !is_round {
+            let pause = due.left(clock.now());
+            let mut is_due = pause.is_zero();
+            let mut is_round = false;
+            if !is_due {
                 tokio::select! {
-                    () = clock.sleep(pause) => is_round = true,
+                    () = clock.sleep(pause) => is_due = true,
                     () = stop.raised() => break,
                     () = wake.notified() => is_round = true,
                     changed = self.sights.changed(), if is_told => {
@@ -172,6 +182,10 @@ impl Worker {
                     },
                 }
             }
+            if self.is_resting && !is_due {
+                continue;
+            }
+            is_round |= is_due;
             let work = async {
                 self.report_deployments().await?;
                 if is_round { self.round().await } else { Ok(()) }
@@ -180,9 +194,9 @@ impl Worker {
                 result = work => result,
                 () = stop.raised() => break,
             };
+            self.is_resting = result.is_err();
             if let Some(pause) = self.pause_after(result, is_round) {
-                let now = clock.now();
-                due = now.checked_add(pause).unwrap_or(now);
+                due = Timer::after(clock.now(), pause);
             }
         }
     }
@@ -198,6 +212,10 @@ impl Worker {
     fn sight_matters(&mut self) -> bool {
         let sight = self.sights.borrow_and_update().clone();
         let Some(sight) = sight else { return false };
+        if !self.has_looked {
+            // The first thing that is seen at all is what the first round waits for.
+            return true;
+        }
         self.known.values().any(|known| {
             known.planned_for.as_ref().is_none_or(|planned| {
                 planned.branch_head != sight.branch_head
@@ -218,12 +236,11 @@ impl Worker {
             Ok(()) => None,
             Err(Trouble::Forge(ForgeError::Limited { until, why, .. })) => {
                 tracing::info!(%until, why, "waiting before the next call to the forge");
-                Some(elapsed(self.clock.now(), until).max(interval))
+                Some(elapsed(self.clock.now(), until).max(interval.min(PAUSE_FIRST)))
             }
             Err(trouble) => {
                 tracing::warn!(error = %trouble, failures = self.failures, "could not do all that pull requests need");
-                let pause =
-                    interval.saturating_mul(1 << self.failures.min(8)).min(PAUSE_MAX.max(interval));
+                let pause = pause_after_failures(interval, self.failures);
                 self.failures = self.failures.saturating_add(1);
                 Some(pause)
             }
@@ -251,5 +268,33 @@ impl Worker {
         work: impl FnOnce(&Mirror) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
         making::with(&self.parts.mirror, work).await
+    }
+}
+
+/// The pause after a failure that so many went before.
+fn pause_after_failures(poll_interval: Duration, before: u32) -> Duration {
+    let first = poll_interval.min(PAUSE_FIRST);
+    first.saturating_mul(1 << before.min(PAUSE_DOUBLINGS_MAX)).min(PAUSE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_of_eight_minutes_costs_a_few_requests_and_is_over_within_two() {
+        for (interval, first) in [(1, 1), (15, 5), (60, 5), (3_600, 5)] {
+            let interval = Duration::from_secs(interval);
+            let pauses: Vec<u64> =
+                (0..40).map(|n| pause_after_failures(interval, n).as_secs()).collect();
+            assert_eq!(pauses[0], first, "{pauses:?}");
+            assert!(pauses.is_sorted() && pauses.last() == Some(&120), "{pauses:?}");
+            let mut at = 0;
+            let tries = pauses.iter().take_while(|pause| {
+                at += **pause;
+                at < 8 * 60
+            });
+            assert!(tries.count() <= 11, "{pauses:?}");
+        }
     }
 }

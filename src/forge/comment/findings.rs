@@ -121,8 +121,8 @@ impl Excerpt {
 #[must_use]
 pub fn conflict(paths: &[String]) -> Section {
     let mut out = String::from("These files conflict with the base branch:\n\n");
-    let paths: Vec<String> = paths.iter().map(|path| code(&cut(path, PATH_BYTES_MAX))).collect();
-    list(&mut out, &paths, PATHS_MAX, PATHS_BYTES_MAX);
+    let shown = paths.iter().take(PATHS_MAX).map(|path| code(&cut(path, PATH_BYTES_MAX)));
+    list(&mut out, &shown.collect::<Vec<_>>(), paths.len(), PATHS_BYTES_MAX);
     out.push_str("\nMerge or rebase onto the base branch to resolve it.");
     Section(out)
 }

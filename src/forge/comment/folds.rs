@@ -90,20 +90,20 @@ fn title(group: &Group<'_>) -> String {
     let mut parts = Vec::new();
     for target in &group.targets {
         if let Some(actions) = actions(target) {
-            parts.push(format!("{actions} in {}", target.target.region));
+            parts.push(format!("{}: {actions}", target.target));
         }
     }
     if parts.len() > ALIKE_MAX {
-        parts = vec![format!("actions in {} regions", parts.len())];
+        parts = vec![format!("{}: actions in {} regions", group.service, parts.len())];
     }
     let held: usize = group.targets.iter().map(|target| target.held.len()).sum();
     if held > 0 {
-        parts.push(format!("{held} held"));
+        parts.push(format!("{}: {held} held", group.service));
     }
     if parts.is_empty() {
-        parts.push("no actions".to_owned());
+        parts.push(format!("{}: no actions", group.service));
     }
-    format!("{}: {}", group.service, parts.join(", "))
+    parts.join("; ")
 }
 
 fn body(out: &mut String, target: &TargetPlan) {
@@ -142,29 +142,36 @@ fn action_lines(target: &TargetPlan) -> String {
     let mut out = String::new();
     let mut alike: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for action in target.steps.iter().flat_map(|step| &step.actions) {
-        let seen = alike.entry((action.kind.word(), &action.why)).or_default();
+        let seen = alike.entry((verb(&action.kind), &action.why)).or_default();
         *seen += 1;
         if *seen > ALIKE_MAX {
             continue;
         }
-        let verb = match action.kind {
-            ActionKind::AwaitReady => "wait for",
-            ActionKind::Create { .. } | ActionKind::Start | ActionKind::Destroy => {
-                action.kind.word()
-            }
-        };
         let _ = writeln!(
             out,
-            "{} {verb} {}  ({})",
+            "{} {} {}  ({})",
             sign(&action.kind),
+            verb(&action.kind),
             action.key,
             harmless(&action.why)
         );
     }
     for ((word, why), count) in alike {
         if count > ALIKE_MAX {
-            let _ = writeln!(out, "  and {} more like it: {word} ({why})", count - ALIKE_MAX);
+            let _ = writeln!(
+                out,
+                "  and {} more like it: {word} ({})",
+                count - ALIKE_MAX,
+                harmless(why)
+            );
         }
     }
     out
+}
+
+fn verb(kind: &ActionKind) -> &'static str {
+    match kind {
+        ActionKind::AwaitReady => "wait for",
+        ActionKind::Create { .. } | ActionKind::Start | ActionKind::Destroy => kind.word(),
+    }
 }

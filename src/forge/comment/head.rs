@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::lines::{line, list};
-use super::{Links, Memo, Merge, Phase};
+use super::{Links, Memo, Merge, Phase, hidden};
 use crate::model::{PlanDigest, format_duration};
 use crate::plan::render::inert::{code, fence};
 use crate::plan::render::{NO_CHANGES, counted};
@@ -13,8 +13,6 @@ use crate::plan::render::{NO_CHANGES, counted};
 pub(super) const BYTES_MAX: usize = 2 * LIST_BYTES_MAX + 5_500;
 /// Bytes of a list in it: the longest entry made inert.
 const LIST_BYTES_MAX: usize = 3_000;
-/// Entries of a list in it: more is no longer read at a glance.
-const LIST_MAX: usize = 20;
 /// Digits of a digest that a command names.
 const DIGEST_DIGITS: usize = 12;
 /// Above this, times are told without parts of a second.
@@ -180,13 +178,16 @@ fn differences(out: &mut String, phase: &Phase) {
 }
 
 fn listed(out: &mut String, texts: &[String]) {
-    let texts: Vec<String> = texts.iter().map(|text| line(text)).collect();
-    list(out, &texts, LIST_MAX, LIST_BYTES_MAX);
+    let all = told(texts);
+    // The last may only say how many more there are, which is told again here.
+    let own = texts.len() - usize::from(texts.last().is_some_and(|t| hidden::told(t).is_some()));
+    let lines: Vec<String> = texts.iter().take(own).map(|text| line(text)).collect();
+    list(out, &lines, all, LIST_BYTES_MAX);
 }
 
 /// How many there are, with those that a last line only counts.
 fn told(texts: &[String]) -> usize {
-    let more = texts.last().and_then(|last| super::hidden::told(last));
+    let more = texts.last().and_then(|last| hidden::told(last));
     more.map_or(texts.len(), |more| texts.len() - 1 + more)
 }
 

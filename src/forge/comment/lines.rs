@@ -14,24 +14,18 @@ pub(super) fn line(text: &str) -> String {
     inline(&cut(text, LINE_BYTES_MAX))
 }
 
-/// Adds inert texts as list items, as many as `count_max` and `bytes_max` allow, and how many are left out.
-pub(super) fn list<T: AsRef<str>>(
-    out: &mut String,
-    items: &[T],
-    count_max: usize,
-    bytes_max: usize,
-) {
+/// Adds inert texts as list items, as many as `bytes_max` allows, and how many of `all` are left out.
+pub(super) fn list(out: &mut String, items: &[String], all: usize, bytes_max: usize) {
     let end = out.len() + bytes_max.saturating_sub(MORE_BYTES);
     let mut shown = 0;
-    for item in items.iter().take(count_max) {
-        let item = item.as_ref();
+    for item in items {
         if out.len() + item.len() + "- \n".len() > end {
             break;
         }
         let _ = writeln!(out, "- {item}");
         shown += 1;
     }
-    if shown < items.len() {
-        let _ = writeln!(out, "- and {} more", items.len() - shown);
+    if shown < all {
+        let _ = writeln!(out, "- and {} more", all - shown);
     }
 }

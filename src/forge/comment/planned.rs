@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::folds::{Fold, groups};
+use super::folds::{Fold, Group, groups};
 use super::lines::{line, list};
 use super::table::{heading, row, sorted};
 use super::{Links, SECTION_BYTES_MAX, Section};
 use crate::model::{Guard, HeldReason, Plan, PullNumber, Spec, TargetId, TargetPlan};
-use crate::plan::render::inert::{code, fence, inline};
+use crate::plan::render::inert::{code, fence};
 use crate::plan::render::{cost, counted, is_eventful};
 
 /// Bytes that the lines about what is left out need, one of each kind.
@@ -76,33 +76,26 @@ pub fn planned(planned: &Planned<'_>) -> Section {
     };
 
     let rows = rows(&eventful, &plan.totals.currency, &mut room);
+    room.close_unless(rows.shown == eventful.len());
     let mut backtests: Vec<(&Backtest, bool)> = Vec::new();
     for backtest in planned.backtests {
-        if !room.take(test(backtest, false).len()) {
-            break;
+        if room.take(test(backtest, false).len()) {
+            backtests.push((backtest, false));
         }
-        backtests.push((backtest, false));
     }
+    room.close_unless(backtests.len() == planned.backtests.len());
     let groups = groups(&eventful);
-    let (mut folds, mut misses) = (Vec::new(), 0);
-    for group in &groups {
-        let fold = Fold::of(group, planned);
-        if room.take(fold.text(false).len()) {
-            folds.push((fold, false));
-            misses = 0;
-        } else {
-            misses += 1;
-            if misses == MISSES_MAX {
-                break;
-            }
-        }
-    }
+    let mut folds = folds(planned, &groups, &mut room);
+    room.close_unless(folds.len() == groups.len());
+    let mut is_all = true;
     for (fold, has_diff) in folds.iter_mut().filter(|(fold, _)| fold.diff.is_some()) {
         *has_diff = room.take(fold.text(true).len().saturating_sub(fold.text(false).len()));
+        is_all &= *has_diff;
     }
+    room.close_unless(is_all);
     for (backtest, has_chart) in &mut backtests {
-        *has_chart =
-            room.take(test(backtest, true).len().saturating_sub(test(backtest, false).len()));
+        let bytes = test(backtest, true).len().saturating_sub(test(backtest, false).len());
+        *has_chart = room.take(bytes);
     }
 
     let mut out = top;
@@ -141,6 +134,31 @@ impl Room {
             None => false,
         }
     }
+
+    /// Leaves nothing to what is less important than a part that was not all laid down.
+    fn close_unless(&mut self, is_all: bool) {
+        if !is_all {
+            self.0 = 0;
+        }
+    }
+}
+
+/// The folds that there is room for, without their diffs.
+fn folds(planned: &Planned<'_>, groups: &[Group<'_>], room: &mut Room) -> Vec<(Fold, bool)> {
+    let (mut folds, mut misses) = (Vec::new(), 0);
+    for group in groups {
+        if misses == MISSES_MAX {
+            break;
+        }
+        let fold = Fold::of(group, planned);
+        if room.take(fold.text(false).len()) {
+            folds.push((fold, false));
+            misses = 0;
+        } else {
+            misses += 1;
+        }
+    }
+    folds
 }
 
 struct Rows {
@@ -182,14 +200,14 @@ fn top(planned: &Planned<'_>, eventful: &[&TargetPlan]) -> String {
             .take(LIST_MAX)
             .map(|(t, h)| format!("{}: {}", code(&t.target.to_string()), line(&h.sentence)))
             .collect();
-        list_of(&mut out, lines, held.len());
+        list_of(&mut out, &lines, held.len());
         guard_lines(&mut out, &held);
     }
     let warnings = &planned.plan.warnings;
     if !warnings.is_empty() {
         let _ = writeln!(out, "**{}:**\n", counted(warnings.len(), "Warning", "Warnings"));
         let lines = warnings.iter().take(LIST_MAX).map(|warning| line(&warning.sentence));
-        list_of(&mut out, lines.collect(), warnings.len());
+        list_of(&mut out, &lines.collect::<Vec<_>>(), warnings.len());
     }
     let before = planned.base.and_then(|spec| spec.guard.as_ref());
     let after = planned.after.guard.as_ref();
@@ -199,7 +217,7 @@ fn top(planned: &Planned<'_>, eventful: &[&TargetPlan]) -> String {
     if !planned.notes.is_empty() {
         out.push_str("**Note:**\n\n");
         let lines = planned.notes.iter().take(LIST_MAX).map(|note| line(note));
-        list_of(&mut out, lines.collect(), planned.notes.len());
+        list_of(&mut out, &lines.collect::<Vec<_>>(), planned.notes.len());
     }
     if eventful.is_empty() {
         let count = planned.plan.targets.len();
@@ -213,14 +231,9 @@ fn top(planned: &Planned<'_>, eventful: &[&TargetPlan]) -> String {
 }
 
 /// The first of so many entries as a list, with the number of the others.
-fn list_of(out: &mut String, mut lines: Vec<String>, all: usize) {
-    let mut shown = String::new();
-    let left_out = all.saturating_sub(lines.len());
-    if left_out > 0 {
-        lines.push(format!("and {left_out} more"));
-    }
-    list(&mut shown, &lines, lines.len(), LIST_BYTES_MAX);
-    let _ = writeln!(out, "{shown}");
+fn list_of(out: &mut String, lines: &[String], all: usize) {
+    list(out, lines, all, LIST_BYTES_MAX);
+    out.push('\n');
 }
 
 /// What to write into the spec to let go what is held.
@@ -281,7 +294,7 @@ fn totals(plan: &Plan) -> String {
     );
     let cost = cost(totals.cost_now, totals.cost_after, totals.cost_max, &totals.currency);
     if let Some(cost) = cost {
-        let _ = write!(out, " Cost {}.", inline(&cost));
+        let _ = write!(out, " Cost {}.", line(&cost));
     }
     out.push_str("\n\n");
     out

@@ -118,7 +118,8 @@ impl Client {
         let secrets = std::slice::from_ref(credential);
         let asked = self.asked(ask.doing, secrets);
         let headers = headers(ask, credential).ok_or_else(|| {
-            asked.auth("the credentials cannot be sent in a header: is there a line end in them?")
+            let why = "the credentials cannot be sent in a header: is there a line end in them?";
+            asked.auth(why, true)
         })?;
         let _place = self
             .requests

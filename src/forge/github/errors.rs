@@ -34,11 +34,12 @@ impl Asked<'_> {
     }
 
     /// The credentials are refused.
-    pub(super) fn auth(&self, detail: &str) -> ForgeError {
+    pub(super) fn auth(&self, detail: &str, is_for_all: bool) -> ForgeError {
         ForgeError::Auth {
             doing: self.doing.to_owned(),
             forge: self.forge.to_owned(),
             detail: harmless(detail, self.secrets),
+            is_for_all,
         }
     }
 
@@ -79,7 +80,7 @@ impl Asked<'_> {
         }
         let words = words(body);
         match code {
-            401 | 403 => self.auth(&words),
+            401 | 403 => self.auth(&words, code == 401),
             404 | 410 => {
                 ForgeError::NotFound { doing: self.doing.to_owned(), forge: self.forge.to_owned() }
             }

@@ -138,9 +138,10 @@ impl GitHub {
                 let url = format!("{api}/user");
                 let ask = Ask { method: Method::GET, url: &url, body: None, etag: None, doing };
                 let answer = self.client.send(&ask).await.map_err(|error| match error {
-                    ForgeError::Auth { doing, forge, detail } => ForgeError::Auth {
+                    ForgeError::Auth { doing, forge, detail, is_for_all } => ForgeError::Auth {
                         doing,
                         forge,
+                        is_for_all,
                         detail: format!(
                             "{detail}; a token of a workflow or an installation is nobody's: take one of a user, or a GitHub App"
                         ),

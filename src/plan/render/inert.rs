@@ -76,9 +76,7 @@ pub fn inline(text: &str) -> String {
             // A dollar sign opens a formula.
             '@' | '#' | '$' => {
                 reference(&mut out, c);
-                if rest.chars().next().is_some_and(|next| !next.is_whitespace()) {
-                    out.push_str(APART);
-                }
+                out.push_str(APART);
             }
             ':' if rest.starts_with("//") || is_emoji(rest) => {
                 out.push(c);
@@ -126,11 +124,14 @@ fn ends_with_word(text: &str, at: usize, word: &str) -> bool {
         .is_some_and(|found| found.eq_ignore_ascii_case(word))
 }
 
-/// Whether what follows a colon is the rest of an emoji's name.
+/// Whether what follows a colon is the rest of an emoji's name, which times such as `08:00+01:00` are not.
 fn is_emoji(rest: &str) -> bool {
-    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'-');
-    let name = rest.bytes().take_while(|byte| is_name(*byte)).count();
-    name > 0 && rest.as_bytes().get(name) == Some(&b':')
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'-');
+    let name: Vec<u8> = rest.bytes().take_while(is_name).collect();
+    let is_known = name.iter().any(u8::is_ascii_alphabetic)
+        || matches!(name.first(), Some(b'+' | b'-'))
+        || matches!(name.as_slice(), b"100" | b"1234");
+    is_known && rest.as_bytes().get(name.len()) == Some(&b':')
 }
 
 /// Whether the word with this place in it has hexadecimal digits only, so that it can be read as a commit.
@@ -142,10 +143,14 @@ fn is_hex_word(text: &str, at: usize) -> bool {
     word.iter().take_while(|b| is_word(b)).all(u8::is_ascii_hexdigit)
 }
 
-/// A name from elsewhere, set apart as code. Everything in it is inert also where the tags are not obeyed.
+/// A name from elsewhere, set apart as code.
+///
+/// What needs no care goes between backticks, so that it can be copied; all else goes into an element, inert as
+/// anywhere, because no form of backticks holds every backtick, backslash and border of a cell.
 #[must_use]
 pub fn code(text: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/');
+    let is_plain =
+        |b: u8| b.is_ascii_graphic() && !matches!(b, b'`' | b'|' | b'\\' | b'<' | b'>' | b'&');
     if text.is_empty() {
         "(empty)".to_owned()
     } else if text.bytes().all(is_plain) {

@@ -5,6 +5,7 @@ mod holds;
 mod life;
 mod merges;
 mod people;
+mod preview;
 mod scene;
 mod server;
 mod server_git;

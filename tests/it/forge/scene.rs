@@ -113,6 +113,14 @@ impl Scene {
         let before = polls();
         controller.wait("further rounds at the forge", || polls() >= before + rounds);
     }
+
+    /// Writes the configuration anew, with the metric source `script` in it.
+    pub(super) fn configure_with_script(&self) {
+        self.configure("", "{tokenRef: env/FORGE_TOKEN}");
+        let path = self.bench.path("tidegate.yaml");
+        let config = std::fs::read_to_string(path).unwrap();
+        self.bench.write_config(&format!("{config}{}", crate::support::load::script(&self.bench)));
+    }
 }
 
 impl Scene {

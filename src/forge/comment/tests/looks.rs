@@ -1,5 +1,7 @@
 //! How the comment looks.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::model::Phase as ReplicaPhase;
 use crate::model::testing::{replica, target};
@@ -122,7 +124,7 @@ fn every_phase_has_a_head() {
     for (name, phase) in phases(&words) {
         let head = head::head(&memo(phase), &links());
         assert!(!head.contains("0 of 0"), "{head}");
-        heads.push_str(&format!("==== {name}\n{head}\n"));
+        let _ = writeln!(heads, "==== {name}\n{head}");
     }
     insta::assert_snapshot!("heads", heads);
 }
