@@ -23,6 +23,8 @@ pub(crate) struct Deployment {
     pub(crate) stand: Stand,
     /// What was reported last.
     pub(crate) reported: Option<Stand>,
+    /// What the checks of its commits say.
+    pub(crate) checked: Option<Stand>,
     /// Whether some of what is not reported may have been, because reporting it broke off.
     pub(crate) is_unsure: bool,
     /// Actions done so far.
@@ -176,6 +178,13 @@ impl Deployments {
         let is_same = |known: &&mut Deployment| {
             known.commit == commit && numbers(&known.pulls) == numbers(&pulls)
         };
+        // Which pull request a refused commit is from is found out later.
+        let is_refused = matches!(stand, Stand::Refused { .. });
+        let is_refused_again = |known: &&mut Deployment| is_refused && known.commit == commit;
+        if let Some(known) = self.all.iter_mut().find(is_refused_again) {
+            known.stand = stand;
+            return;
+        }
         if let Some(known) = self.all.iter_mut().find(is_same) {
             known.stand = stand;
             known.pulls = pulls;
@@ -192,6 +201,7 @@ impl Deployments {
             seen_at: at,
             stand,
             reported: None,
+            checked: None,
             is_unsure: false,
             actions: 0,
         });

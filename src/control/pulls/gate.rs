@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::links::{Link, is_back, is_merge_of, links, named, rebased};
 use super::making;
 use super::reviews::{APPROVAL_DIGITS_MIN, Review, Reviews};
 use crate::config::OnMismatch;
@@ -24,8 +25,6 @@ use crate::git::{CommitInfo, GitError, Mirror};
 use crate::model::{Catalogue, CommitId, OwnerId, PlanDigest, PullNumber};
 use crate::plan;
 
-/// Commits of the branch that are looked through for pull requests: more than are merged between two polls.
-const LINKS_MAX: usize = 100;
 /// Time that the forge has to say which pull requests commits are from: nothing else is decided meanwhile. What
 /// is not known then is asked again with the next poll.
 const ASK_MAX: Duration = Duration::from_secs(5);
@@ -103,13 +102,6 @@ impl Judgement {
     }
 }
 
-/// One commit of the branch, and the content of its spec folder before and after.
-struct Link {
-    info: CommitInfo,
-    tree: String,
-    tree_before: String,
-}
-
 impl Gate {
     /// Judges a commit that is to follow the one in force.
     ///
@@ -136,7 +128,7 @@ impl Gate {
         match tokio::time::timeout(ASK_MAX, self.ask(source, catalogue, in_force, &links, &open))
             .await
         {
-            Ok(Ok(asked)) => Ok(self.settled(known, asked)),
+            Ok(Ok(asked)) => Ok(self.settled(known, asked, is_back(&links))),
             Ok(Err(Asking::Git(error))) => Err(error),
             Ok(Err(Asking::Forge(error))) => Ok(self.unknown(known, error.to_string())),
             Err(_) => Ok(self.unknown(known, "the forge takes too long to answer".to_owned())),
@@ -190,10 +182,17 @@ impl Gate {
         let mut covered = 0;
         for at in open {
             let Some(link) = links.get(*at).filter(|_| *at >= covered) else { continue };
+            let mut last = *at;
             let pull = match closed.iter().find(|pull| is_merge_of(&link.info, pull)) {
                 Some(pull) => pull.clone(),
                 None => match self.hinted(&link.info).await? {
-                    Hinted::Nobody => continue,
+                    Hinted::Nobody => match rebased(links, *at, &closed) {
+                        Some((end, pull)) => {
+                            last = end;
+                            pull.clone()
+                        }
+                        None => continue,
+                    },
                     Hinted::Pull(pull) => *pull,
                     Hinted::NotYet(number) => {
                         asked.waits.push(format!(
@@ -206,16 +205,24 @@ impl Gate {
                 },
             };
             let (_, facts) = self.forge.pull(pull.number).await?;
-            let count = usize::try_from(facts.commits).unwrap_or(1).max(1);
+            let after_it = *at - last;
+            let count = usize::try_from(facts.commits).unwrap_or(1).saturating_sub(after_it);
+            let of_last = links.get(last).unwrap_or(link);
             let mut merged = MergedPull {
                 number: pull.number,
-                commit: link.info.id.clone(),
+                commit: of_last.info.id.clone(),
                 differences: Vec::new(),
             };
             let review = match self.reviews.of(pull.number) {
                 Some(review) => Reviewed::Known(review),
                 None => self.read_review(pull.number).await?,
             };
+            // A squash beside the spec may follow somebody's direct push: only of a pull request whose plan
+            // has to do with the spec its earlier commits are sought.
+            if after_it > 0 && (count == 0 || !review.has_plan()) {
+                continue;
+            }
+            let count = count.max(1);
             let review = match review {
                 Reviewed::Known(review) => review,
                 Reviewed::Never => {
@@ -265,7 +272,12 @@ impl Gate {
         Ok(asked)
     }
 
-    fn settled(&self, mut known: Vec<MergedPull>, asked: Asked) -> Judgement {
+    fn settled(&self, mut known: Vec<MergedPull>, asked: Asked, is_back: bool) -> Judgement {
+        if is_back {
+            // Whatever was not reviewed is undone again: there is nothing to hold.
+            known.extend(asked.merged);
+            return Judgement::Go { pulls: known, is_new: true };
+        }
         let is_held = self.on_mismatch == OnMismatch::Hold;
         if is_held && !asked.mismatches.is_empty() {
             return Judgement::Hold(asked.mismatches);
@@ -406,6 +418,17 @@ enum Reviewed {
     Unknown(String),
 }
 
+impl Reviewed {
+    /// Whether there may have been a plan.
+    fn has_plan(&self) -> bool {
+        match self {
+            Self::Known(review) => review.digest.is_some(),
+            Self::Unknown(_) => true,
+            Self::Never => false,
+        }
+    }
+}
+
 enum Asking {
     Git(GitError),
     Forge(ForgeError),
@@ -420,66 +443,5 @@ impl From<GitError> for Asking {
 impl From<ForgeError> for Asking {
     fn from(error: ForgeError) -> Self {
         Self::Forge(error)
-    }
-}
-
-/// Whether a commit is what merging a pull request put on the branch.
-fn is_merge_of(info: &CommitInfo, pull: &Pull) -> bool {
-    let PullState::Merged { commit, .. } = &pull.state else { return false };
-    commit.as_ref() == Some(&info.id) || info.parents.get(1) == Some(&pull.head)
-}
-
-/// The pull request that a subject names as GitHub's own do: `Title (#7)` or `Merge pull request #7 from ...`.
-fn named(subject: &str) -> Option<PullNumber> {
-    let digits = match subject.strip_prefix("Merge pull request #") {
-        Some(rest) => rest.split(' ').next()?,
-        None => subject.trim_end().strip_suffix(')')?.rsplit_once("(#")?.1,
-    };
-    digits.parse().ok().map(PullNumber)
-}
-
-/// The commits of the branch from after the one in force up to the new one, newest first; `None` where there is
-/// no such way.
-async fn links(
-    source: &Source,
-    in_force: &CommitId,
-    new: &CommitId,
-) -> Result<Option<Vec<Link>>, GitError> {
-    let (in_force, new, path) = (in_force.clone(), new.clone(), source.path().to_owned());
-    source
-        .with_mirror(move |mirror| {
-            let log = mirror.log(&new, LINKS_MAX)?;
-            let Some(end) = log.iter().position(|info| info.id == in_force) else {
-                return Ok(None);
-            };
-            let mut links = Vec::new();
-            for info in log.into_iter().take(end) {
-                let tree = mirror.spec_tree(&info.id, &path)?.unwrap_or_default();
-                let tree_before = match info.parents.first() {
-                    Some(parent) => mirror.spec_tree(parent, &path)?.unwrap_or_default(),
-                    None => String::new(),
-                };
-                links.push(Link { info, tree, tree_before });
-            }
-            Ok(Some(links))
-        })
-        .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_subject_names_its_pull_request_as_github_writes_it() {
-        for (subject, number) in [
-            ("Raise web (#7)", Some(7)),
-            ("Merge pull request #12 from acme/more-web", Some(12)),
-            ("Fix (#3) and more", None),
-            ("Merge branch 'main'", None),
-            ("Raise web (#x)", None),
-        ] {
-            assert_eq!(named(subject), number.map(PullNumber), "{subject}");
-        }
     }
 }

@@ -12,6 +12,7 @@ mod compose;
 mod deployments;
 mod facts;
 mod gate;
+mod links;
 mod making;
 mod preview;
 pub mod recordings;

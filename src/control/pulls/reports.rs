@@ -9,12 +9,23 @@ use super::sight::Sight;
 use super::sticky::{Board, Command, Sticky, commands};
 use super::worker::{Trouble, Worker};
 use crate::control::run::Event;
-use crate::forge::comment::{self, MEMO_VERSION, Memo, Merge, Phase};
+use crate::forge::comment::{self, MEMO_VERSION, Memo, Merge, Phase, Section};
 use crate::forge::{Check, CheckState, Context, ForgeError, PullState};
 use crate::model::{CommitId, PullNumber};
 
 /// How long ago a pull request may have been merged for its comment to be brought up to date after a restart.
 const RESUME_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a comment is to say of a merge.
+struct Word {
+    number: PullNumber,
+    /// What the merge put on the base branch.
+    commit: CommitId,
+    /// The comment as it is there.
+    sticky: Option<Sticky>,
+    memo: Memo,
+    section: Section,
+}
 
 impl Worker {
     /// Says what is not said yet.
@@ -26,7 +37,7 @@ impl Worker {
                 continue;
             }
             let deployment = deployment.clone();
-            match self.report(&deployment).await {
+            match self.report(at, &deployment).await {
                 Ok(()) => {}
                 Err(Trouble::Forge(error)) if !error.concerns_all() => {
                     tracing::warn!(commit = %deployment.commit, %error, "could not say what became of a merge");
@@ -47,7 +58,8 @@ impl Worker {
         Ok(())
     }
 
-    async fn report(&mut self, deployment: &Deployment) -> Result<(), Trouble> {
+    /// First the checks, then the comments: a comment is what tells the next run that all is said.
+    async fn report(&mut self, at: usize, deployment: &Deployment) -> Result<(), Trouble> {
         if self.parts.dry_run {
             return Ok(());
         }
@@ -59,73 +71,98 @@ impl Worker {
             }
             _ => deployment.pulls.clone(),
         };
+        let mut words = Vec::new();
         for pull in &pulls {
-            self.tell(deployment, pull, &board).await?;
+            words.push(self.word(deployment, pull, &board).await?);
         }
-        let mut commits: Vec<&CommitId> = pulls.iter().map(|pull| &pull.commit).collect();
+        let mut commits: Vec<&CommitId> = words.iter().map(|word| &word.commit).collect();
         let is_of_one = matches!(deployment.stand, Stand::Held { .. });
         if !is_of_one && !commits.contains(&&deployment.commit) {
             commits.push(&deployment.commit);
         }
-        for commit in commits {
-            let check =
-                check(&deployment.stand, pulls.first().map(|p| board.forge.pull_url(p.number)));
-            if deployment.is_unsure && is_said(commit, &check, &board).await? {
+        if deployment.checked.as_ref() != Some(&deployment.stand) {
+            let url = pulls.first().map(|pull| board.forge.pull_url(pull.number));
+            let check = check(&deployment.stand, url);
+            for commit in commits {
+                if deployment.is_unsure && is_said(commit, &check, &board).await? {
+                    continue;
+                }
+                board.forge.report(commit, &check).await?;
+            }
+        }
+        if let Some(deployment) = self.deployments.all.get_mut(at) {
+            deployment.checked = Some(deployment.stand.clone());
+            deployment.pulls.clone_from(&pulls);
+            for word in &words {
+                // The last commit of a pull request is not always the one that changed the spec.
+                let pull = deployment.pulls.iter_mut().find(|pull| pull.number == word.number);
+                if let Some(pull) = pull {
+                    pull.commit.clone_from(&word.commit);
+                }
+            }
+        }
+        for word in words {
+            let Word { number, sticky, memo, section, .. } = word;
+            if sticky.as_ref().is_some_and(|sticky| sticky.memo.phase == memo.phase) {
                 continue;
             }
-            board.forge.report(commit, &check).await?;
+            let written = board.write(number, sticky.as_ref(), memo, section).await;
+            if written.as_ref().is_err_and(ForgeError::may_be_done) {
+                // Read again before it is written again.
+                self.merged.remove(&number);
+                if let Some(known) = self.known.get_mut(&number) {
+                    known.sticky = None;
+                }
+            }
+            self.merged.insert(number, written?);
+            while self.merged.len() > MERGED_MAX {
+                self.merged.pop_first();
+            }
         }
         Ok(())
     }
 
-    /// Brings the comment of one merged pull request up to date.
-    async fn tell(
-        &mut self,
+    /// What the comment of one merged pull request is to say.
+    async fn word(
+        &self,
         deployment: &Deployment,
         pull: &MergedPull,
         board: &Board,
-    ) -> Result<(), Trouble> {
-        let known = self.known.get(&pull.number).and_then(|known| known.sticky.clone()).flatten();
-        let sticky = match known {
+    ) -> Result<Word, Trouble> {
+        let of_open =
+            || self.known.get(&pull.number).and_then(|known| known.sticky.clone()).flatten();
+        let sticky = match self.merged.get(&pull.number).cloned().or_else(of_open) {
             Some(sticky) => Some(sticky),
-            None => match self.merged.get(&pull.number) {
-                Some(sticky) => Some(sticky.clone()),
-                None => board.find(pull.number).await?,
-            },
+            None => board.find(pull.number).await?,
         };
         let before = sticky.as_ref().and_then(|sticky| sticky.memo.phase.merge().cloned());
         let merge = match before {
             Some(merge) if merge.commit == pull.commit => {
                 Merge { differences: pull.differences.clone(), ..merge }
             }
-            Some(_) | None => Merge {
-                commit: pull.commit.clone(),
-                by: board.forge.pull(pull.number).await?.1.by,
-                seen_at: deployment.seen_at,
-                differences: pull.differences.clone(),
-            },
+            Some(_) | None => {
+                let (listed, facts) = board.forge.pull(pull.number).await?;
+                let commit = match listed.state {
+                    PullState::Merged { commit: Some(commit), .. } => commit,
+                    PullState::Merged { commit: None, .. }
+                    | PullState::Open
+                    | PullState::Closed => pull.commit.clone(),
+                };
+                Merge {
+                    commit,
+                    by: facts.by,
+                    seen_at: deployment.seen_at,
+                    differences: pull.differences.clone(),
+                }
+            }
         };
+        let commit = merge.commit.clone();
         let phase = deployment.stand.phase(merge);
-        if sticky.as_ref().is_some_and(|sticky| sticky.memo.phase == phase) {
-            return Ok(());
-        }
         let (memo, section) = match &sticky {
             Some(Sticky { memo, section, .. }) => (Memo { phase, ..memo.clone() }, section.clone()),
             None => (self.unplanned(deployment, phase), comment::unplanned()),
         };
-        let written = board.write(pull.number, sticky.as_ref(), memo, section).await;
-        if written.as_ref().is_err_and(ForgeError::may_be_done) {
-            // Read again before it is written again.
-            self.merged.remove(&pull.number);
-            if let Some(known) = self.known.get_mut(&pull.number) {
-                known.sticky = None;
-            }
-        }
-        self.merged.insert(pull.number, written?);
-        while self.merged.len() > MERGED_MAX {
-            self.merged.pop_first();
-        }
-        Ok(())
+        Ok(Word { number: pull.number, commit, sticky, memo, section })
     }
 
     /// The memo of a pull request that was merged before it could be planned.

@@ -134,6 +134,26 @@ fn a_revert_ends_a_hold_planned_or_not() {
 }
 
 #[test]
+fn a_rebase_is_compared_as_a_whole_whatever_its_last_commit_changes() {
+    let (scene, mut controller) = begin("");
+    let number = scene.open_text("More", &spec(2, 1, "1"));
+    scene.wait_for_plan(&mut controller, number);
+    let mut merge = None;
+    controller.restart(|| {
+        scene.forge.push(number, &[(SPEC, Some(spec(2, 4, "1").as_bytes()))]);
+        scene.forge.push(number, &[("NOTES.md", Some(b"notes\n"))]);
+        merge = Some(scene.forge.merge(number, Merge::Rebase, "ann").unwrap());
+        scene.bench.run()
+    });
+    let merge = merge.unwrap();
+    wait_for_hold(&scene, &mut controller, number, &merge);
+    assert_counts(&scene, 1, 1);
+    scene.assert_quiet(&mut controller);
+    controller.end();
+    scene.forge.finish();
+}
+
+#[test]
 fn what_was_not_reviewed_is_applied_and_told_where_the_operator_wants_that() {
     let (scene, mut controller) = begin("onMismatch: apply,");
     let (number, merge) =
