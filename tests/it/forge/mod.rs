@@ -1,7 +1,11 @@
 //! Pull requests: the forge of the tests, and what the product does with a forge.
 
+mod app;
+mod faults;
 mod github;
+mod hands;
 mod life;
+mod load;
 mod scene;
 mod server;
 mod server_git;
