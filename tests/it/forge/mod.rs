@@ -1,8 +1,12 @@
 //! Pull requests: the forge of the tests, and what the product does with a forge.
 
+mod app;
+mod faults;
 mod github;
+mod hands;
 mod holds;
 mod life;
+mod load;
 mod merges;
 mod people;
 mod preview;
