@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::compose::Made;
 use super::making::{Job, Making};
@@ -20,6 +20,7 @@ impl Worker {
     /// Looks at the open pull requests, and does what each needs.
     pub(super) async fn round(&mut self) -> Result<(), Trouble> {
         let Some(sight) = self.sights.borrow().clone() else { return Ok(()) };
+        self.has_looked = true;
         let board = self.board().await?;
         self.resume(&sight, &board).await?;
         let listing = self.parts.forge.open_pulls(&self.parts.branch).await?;
@@ -27,11 +28,20 @@ impl Worker {
         let numbers: BTreeSet<PullNumber> = chosen.iter().map(|pull| pull.number).collect();
         self.known.retain(|number, _| numbers.contains(number));
         for pull in chosen {
-            let known = self.known.entry(pull.number).or_insert_with(|| Known::new(pull.clone()));
-            let is_touched = known.pull.updated_at != pull.updated_at;
-            known.pull = pull.clone();
-            if is_touched && known.sticky.is_some() {
-                self.hear(pull.number, &board).await?;
+            let (now, number) = (self.clock.now(), pull.number);
+            let known = self.known.entry(number).or_insert_with(|| Known::new(pull.clone(), now));
+            if known.pull.updated_at != pull.updated_at {
+                known.touched_at = Some(now);
+            }
+            known.pull = pull;
+            let Some(touched_at) = known.touched_at.filter(|_| known.sticky.is_some()) else {
+                continue;
+            };
+            self.hear(number, &board).await?;
+            if now.duration_since(touched_at) >= TIMES_APART
+                && let Some(known) = self.known.get_mut(&number)
+            {
+                known.touched_at = None;
             }
         }
         self.has_looked = true;
@@ -123,7 +133,7 @@ impl Worker {
                     known.is_asked |=
                         is_plan_asked(&comments, sticky.memo.planned_at, board).await?;
                 }
-                known.heard_until = comments.iter().map(|comment| comment.created_at).max();
+                known.heard_until = last_of(&comments);
                 known.sticky = Some(sticky.clone());
                 sticky
             }
@@ -195,14 +205,15 @@ impl Worker {
     /// Reads what people wrote on a pull request since this was done last, and heeds their commands.
     async fn hear(&mut self, number: PullNumber, board: &Board) -> Result<(), ForgeError> {
         let Some(known) = self.known.get_mut(&number) else { return Ok(()) };
-        let since = known.heard_until;
-        let comments = board.forge.comments(number, since).await?;
+        let (since, last) = known.heard_until.unzip();
+        let mut comments = board.forge.comments(number, since).await?;
         if let Some(Some(written)) = &known.sticky {
             board.look_for_others(number, &comments, written);
         }
-        let after = since.unwrap_or(Timestamp::UNIX_EPOCH);
-        let is_asked = is_plan_asked(&comments, after, board).await?;
-        known.heard_until = comments.iter().map(|comment| comment.created_at).max().max(since);
+        // By their ids: of two in the same second one may have been there last time.
+        comments.retain(|comment| Some(comment.id) > last);
+        let is_asked = is_plan_asked(&comments, Timestamp::UNIX_EPOCH, board).await?;
+        known.heard_until = last_of(&comments).or(known.heard_until);
         known.is_asked |= is_asked;
         Ok(())
     }
@@ -223,9 +234,23 @@ async fn is_plan_asked(
     Ok(false)
 }
 
+/// When the last of these was written, and its id.
+fn last_of(comments: &[Comment]) -> Option<(Timestamp, u64)> {
+    comments.iter().map(|comment| (comment.created_at, comment.id)).max_by_key(|(_, id)| *id)
+}
+
+/// How long a pull request's time of change may stay the same while it changes: the forge's times are of whole
+/// seconds, and a list may be a moment older than what happens.
+const TIMES_APART: SignedDuration = SignedDuration::from_secs(2);
+/// A pull request that changed less long ago than this when it is first seen may be changing still; more than
+/// clocks differ by.
+const FRESH: SignedDuration = SignedDuration::from_mins(1);
+
 impl Known {
-    fn new(pull: Pull) -> Self {
+    fn new(pull: Pull, now: Timestamp) -> Self {
+        let is_fresh = now.duration_since(pull.updated_at) < FRESH;
         Self {
+            touched_at: is_fresh.then_some(now),
             pull,
             planned_for: None,
             sticky: None,

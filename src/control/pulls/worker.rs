@@ -72,8 +72,10 @@ pub(super) struct Known {
     pub(super) sticky: Option<Option<Sticky>>,
     /// How its check stands at the forge, and on which commit.
     pub(super) check: Option<(CommitId, Option<Reported>)>,
-    /// Up to when its comments were searched for commands.
-    pub(super) heard_until: Option<Timestamp>,
+    /// Up to when its comments were searched for commands, and the last of them.
+    pub(super) heard_until: Option<(Timestamp, u64)>,
+    /// When a change of it was seen after which its comments are still to be searched.
+    pub(super) touched_at: Option<Timestamp>,
     /// Whether somebody asked for a new plan.
     pub(super) is_asked: bool,
 }
@@ -129,7 +131,7 @@ pub(crate) struct Worker {
     facts: mpsc::UnboundedReceiver<Fact>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) is_resumed: bool,
-    /// Whether a round was made since the start.
+    /// Whether there ever was a world to plan from.
     pub(super) has_looked: bool,
     failures: u32,
     /// Whether the last work failed: until the pause after it is over nothing is asked, whatever happens.
@@ -212,17 +214,15 @@ impl Worker {
     fn sight_matters(&mut self) -> bool {
         let sight = self.sights.borrow_and_update().clone();
         let Some(sight) = sight else { return false };
-        if !self.has_looked {
-            // The first thing that is seen at all is what the first round waits for.
-            return true;
-        }
-        self.known.values().any(|known| {
-            known.planned_for.as_ref().is_none_or(|planned| {
-                planned.branch_head != sight.branch_head
-                    || planned.in_force.as_ref() != sight.in_force.as_ref().map(|good| &good.commit)
-                    || planned.gaps != sight.gaps()
+        !self.has_looked
+            || self.known.values().any(|known| {
+                known.planned_for.as_ref().is_none_or(|planned| {
+                    planned.branch_head != sight.branch_head
+                        || planned.in_force.as_ref()
+                            != sight.in_force.as_ref().map(|good| &good.commit)
+                        || planned.gaps != sight.gaps()
+                })
             })
-        })
     }
 
     /// When to look again; `None` where nothing changed about that.

@@ -21,10 +21,14 @@ const FROM_ENV: &str = "c4nary+service/env value&3";
 const FROM_FILE: &str = "c4nary+service/file value&4";
 const TOKEN: &str = "c4nary-token-for-validate-5";
 
-/// Every form in which a secret may leak.
 fn forms() -> BTreeSet<Vec<u8>> {
+    forms_of([PASSWORD, WRONG_PASSWORD, FROM_ENV, FROM_FILE, TOKEN])
+}
+
+/// Every form in which a secret may leak.
+pub(crate) fn forms_of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::new();
-    for secret in [PASSWORD, WRONG_PASSWORD, FROM_ENV, FROM_FILE, TOKEN] {
+    for secret in secrets {
         forms.insert(secret.as_bytes().to_vec());
         let url: String = secret
             .bytes()
@@ -48,14 +52,14 @@ fn forms() -> BTreeSet<Vec<u8>> {
 }
 
 /// Looks for secrets, and remembers where it has looked.
-struct Search {
-    forms: BTreeSet<Vec<u8>>,
-    looked_at: usize,
+pub(crate) struct Search {
+    pub(crate) forms: BTreeSet<Vec<u8>>,
+    pub(crate) looked_at: usize,
 }
 
 impl Search {
     #[track_caller]
-    fn in_bytes(&mut self, place: &str, bytes: &[u8]) {
+    pub(crate) fn in_bytes(&mut self, place: &str, bytes: &[u8]) {
         self.looked_at += 1;
         for form in &self.forms {
             let found = bytes.windows(form.len()).position(|window| window == &form[..]);
@@ -68,7 +72,7 @@ impl Search {
     }
 
     /// All files of a folder, except those that are meant to hold secrets.
-    fn in_files(&mut self, folder: &Path, except: &[&Path]) {
+    pub(crate) fn in_files(&mut self, folder: &Path, except: &[&Path]) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if except.contains(&path.as_path()) {
@@ -81,7 +85,7 @@ impl Search {
     }
 
     /// All objects of a repository, unpacked.
-    fn in_objects(&mut self, path: &Path) {
+    pub(crate) fn in_objects(&mut self, path: &Path) {
         let odb = git2::Repository::open_bare(path).unwrap();
         let odb = odb.odb().unwrap();
         let mut ids = Vec::new();
@@ -96,7 +100,7 @@ impl Search {
         }
     }
 
-    fn run(&mut self, command: &mut Command, code: i32) {
+    pub(crate) fn run(&mut self, command: &mut Command, code: i32) {
         let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
         let ran = run(command).code(code);
         self.in_bytes(&format!("standard output of {what}"), ran.stdout.as_bytes());

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod bursts;
-mod canary;
+pub(crate) mod canary;
 mod crash;
 mod flows;
 mod interruptions;

@@ -147,7 +147,11 @@ fn webhooks_make_everything_happen_at_once() {
     ));
     scene.push(&[("web", 1, "1")]);
     let mut controller = scene.run();
-    scene.let_rounds_pass(&mut controller, 1);
+    let is_listed = || {
+        let requests = scene.forge.requests();
+        requests.iter().any(|request| request.query.contains("state=open"))
+    };
+    controller.wait("the first look at the pull requests", is_listed);
 
     // A stranger tells, and nobody listens.
     let url = format!("http://127.0.0.1:{port}/hooks/github");

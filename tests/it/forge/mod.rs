@@ -1,6 +1,7 @@
 //! Pull requests: the forge of the tests, and what the product does with a forge.
 
 mod app;
+mod canary;
 mod faults;
 mod github;
 mod hands;

@@ -76,6 +76,11 @@ impl Forge {
         self.state().app.as_ref().map_or(0, |app| app.tokens_given)
     }
 
+    /// All tokens that are or were good, of people and of the App's installation.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.state().tokens.keys().cloned().collect()
+    }
+
     /// Pushes a commit of files to a branch, without a pull request; `None` as content removes a file.
     pub(crate) fn push_to(
         &self,
