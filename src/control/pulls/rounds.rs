@@ -44,7 +44,6 @@ impl Worker {
                 known.touched_at = None;
             }
         }
-        self.has_looked = true;
         self.hear_about_held(&board).await?;
         self.plan_all(&sight, &board).await
     }

@@ -17,14 +17,17 @@ const DIGEST_CHARS: usize = 19;
 /// The foot of the comment.
 pub(super) fn foot(memo: &Memo, links: &Links) -> String {
     let mut out = String::new();
-    let digest = memo.digest.as_ref().map_or("none".to_owned(), |digest| code(digest.as_str()));
+    let what = memo
+        .digest
+        .as_ref()
+        .map_or("Looked at".to_owned(), |digest| format!("Plan {} of", code(digest.as_str())));
     let from = memo.from.as_ref().map_or_else(
         || "nothing in force yet".to_owned(),
         |from| format!("{} in force", links.commit(from)),
     );
     let _ = writeln!(
         out,
-        "Plan {digest} of head {} on base {}, from {from}, made {}.",
+        "{what} head {} on base {}, from {from}, at {}.",
         links.commit(&memo.head),
         links.commit(&memo.base),
         memo.planned_at.strftime("%Y-%m-%d %H:%M:%S UTC")
