@@ -239,30 +239,34 @@ fn a_revoked_token_floods_nobody_and_its_successor_is_taken_up() {
     std::fs::write(&file, format!("{}\n", scene.forge.token)).unwrap();
     scene.configure("", &format!("{{tokenRef: file/{}}}", file.display()));
     scene.push(&[("web", 1, "1")]);
+    let numbers: Vec<u64> =
+        (2..=9).map(|count| scene.open("More web", &[("web", count, "1")])).collect();
     let mut controller = scene.run();
-    scene.let_rounds_pass(&mut controller, 2);
+    let commented = || numbers.iter().filter(|n| !scene.forge.comments(**n).is_empty()).count();
+    controller.wait("a comment", || commented() > 0);
 
+    // In the middle of it, with much left to say.
     scene.forge.revoke(&scene.forge.token);
-    scene.forge.forget_requests();
     let start = Instant::now();
-    let numbers = [2, 3, 4].map(|count| scene.open("More web", &[("web", count, "1")]));
     controller.wait_for_log("refused the credentials (Bad credentials)");
     scene.bench.infra.with_world(|world| world.replicas.clear());
     controller.wait("the lost replica to be back", || scene.bench.count("web") == 1);
-    controller.wait("seven seconds", || start.elapsed() > seconds(7));
-    let asked = scene.forge.requests().len();
-    assert!((1..=5).contains(&asked), "{asked} requests: {:#?}", scene.forge.requests());
+    controller.wait("eight seconds", || start.elapsed() > seconds(8));
+    assert!(commented() < numbers.len());
+    let refused = scene.forge.counts().refused;
+    assert!((1..=5).contains(&refused), "{refused} requests: {:#?}", scene.forge.requests());
 
     let token = scene.forge.token_of(crate::support::github::BOT);
     let new = scene.bench.path("token.new");
     std::fs::write(&new, format!("{token}\n")).unwrap();
     std::fs::rename(new, file).unwrap();
-    for number in numbers {
-        let head = scene.forge.pull(number).head;
+    for number in &numbers {
+        let head = scene.forge.pull(*number).head;
         scene.wait_for_check(&mut controller, &head, "tidegate/plan", "success");
     }
     scene.let_rounds_pass(&mut controller, 2);
-    assert_eq!(writes(&scene), (3, 0, 3), "{}", scene.forge.transcript());
+    let (created, edited, _) = writes(&scene);
+    assert_eq!((created, edited), (8, 0), "{}", scene.forge.transcript());
     let log = controller.log();
     assert!(!log.contains(&token) && !log.contains(&scene.forge.token), "{log}");
     controller.end();
