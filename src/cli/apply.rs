@@ -29,6 +29,7 @@ pub(super) async fn apply(args: ApplyArgs) -> anyhow::Result<ExitCode> {
     let purpose = if is_dry { Purpose::Look } else { Purpose::Act };
     let mut controller = context::controller(config, purpose, progress.teller()).await?;
     let stop = signals::stop_on_signals()?;
+    controller.guard()?;
     plan::adopt_head(&mut controller).await?;
     if is_dry {
         let plan = controller.plan().await?.plan;

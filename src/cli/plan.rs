@@ -76,7 +76,7 @@ fn show_pull(snapshot: &Snapshot, args: &PlanArgs) -> anyhow::Result<ExitCode> {
     match (args.output, &preview.plan) {
         (Output::Text | Output::Markdown, _) => println!("{}", preview.body),
         (Output::Json, Some(plan)) => show(plan, Output::Json)?,
-        (Output::Json, None) => bail!("there is no plan: {}", preview.verdict),
+        (Output::Json, None) => bail!("there is no plan: {}", render::harmless(&preview.verdict)),
     }
     Ok(match &preview.plan {
         _ if !preview.is_good => ExitCode::from(FAILURE),
@@ -90,7 +90,8 @@ pub(super) async fn adopt_head(controller: &mut Controller) -> anyhow::Result<()
     controller.poll().await?;
     if let Some(refused) = controller.source().refused() {
         let Some(commit) = refused.commit.clone() else { bail!("{}", refused.findings.join("; ")) };
-        show_refused(controller, &commit).await?;
+        let why = refused.findings.join("; ");
+        show_refused(controller, &commit, &why).await?;
     }
     Ok(())
 }
@@ -110,10 +111,14 @@ async fn at(controller: &mut Controller, rev: &str) -> anyhow::Result<Planned> {
 async fn show_refused(
     controller: &Controller,
     commit: &crate::model::CommitId,
+    why: &str,
 ) -> anyhow::Result<()> {
     let catalogue = controller.setup().catalogue.clone();
     let loaded = controller.source().load(commit, Some(&catalogue)).await?;
     context::show_findings(&loaded.diagnostics, &loaded.sources);
+    if loaded.good.is_some() {
+        bail!("{why}; the last commit in force stays so");
+    }
     bail!("the spec at {} is not valid; the last good commit stays in force", commit.short());
 }
 

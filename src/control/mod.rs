@@ -133,6 +133,9 @@ impl Controller {
         }
         let mut source =
             Source::new(mirror, config.repository.branch.clone(), config.repository.path.clone());
+        if purpose == Purpose::Act {
+            source.act();
+        }
         let status = read_status(&source, &config.status.branch).await?;
         if let Some(theirs) = status.as_ref().and_then(|status| status.owner.as_ref())
             && *theirs != setup.owner
@@ -258,6 +261,15 @@ impl Controller {
         {
             pulls.tell(Fact::Refused { commit, findings: refused.findings.clone(), at });
         }
+    }
+
+    /// From now on nothing is put in force that is not what was reviewed; for a cycle without the loop.
+    ///
+    /// # Errors
+    /// [`ControlError`] when the mirror of pull requests cannot be used.
+    pub fn guard(&mut self) -> Result<(), ControlError> {
+        self.pulls = pulls::Link::alone(&self.setup)?;
+        Ok(())
     }
 
     /// Plans pull requests from what is seen here from now on.

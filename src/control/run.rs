@@ -127,7 +127,12 @@ pub async fn run(
                         watch.renew(&[&fixed[..], &named].concat());
                     }
                     if is_changed {
-                        pulls = attach(&mut controller, &clock, &sender, pulls)?;
+                        match attach(&mut controller, &clock, &sender, pulls.as_ref()) {
+                            Ok(attached) => pulls = attached,
+                            Err(error) => {
+                                tracing::error!(%error, "pull requests are handled as before");
+                            }
+                        }
                     }
                     let now = clock.now();
                     (poll, decide) = (Timer::due(now), Timer::due(now));
@@ -162,7 +167,7 @@ fn attach(
     controller: &mut Controller,
     clock: &Arc<dyn Clock>,
     events: &mpsc::Sender<Event>,
-    before: Option<Pulls>,
+    before: Option<&Pulls>,
 ) -> Result<Option<Pulls>, ControlError> {
     let (pulls, link) = Pulls::begin(controller.setup(), clock, events, before)?.unzip();
     controller.attach(link);

@@ -80,6 +80,8 @@ pub struct Source {
     /// What was last judged about a new head.
     judged: Option<Judged>,
     refused: Option<Refused>,
+    /// Whether what is adopted here is what is in force for a controller that starts next.
+    is_acting: bool,
     has_status_branch: bool,
     status_head: Option<CommitId>,
     has_looked: bool,
@@ -101,10 +103,17 @@ impl Source {
             held: None,
             judged: None,
             refused: None,
+            is_acting: false,
             has_status_branch: true,
             status_head: None,
             has_looked: false,
         }
+    }
+
+    /// From now on what is adopted is kept for the next start. Who only looks must not do so: he may see what
+    /// the controller holds.
+    pub(super) fn act(&mut self) {
+        self.is_acting = true;
     }
 
     /// Whether the last poll saw the status branch.
@@ -152,6 +161,8 @@ impl Source {
     /// Forgets what was seen, so that the next poll reads the head again: the configuration changed.
     pub(super) fn forget_seen(&mut self) {
         self.seen = None;
+        // What is said of the head is said anew, to whoever listens by then.
+        self.refused = None;
     }
 
     /// Runs a blocking piece of git work off the event loop.
@@ -207,9 +218,10 @@ impl Source {
         self.with_mirror(move |mirror| mirror.fetch(&[&branch])).await?;
         let loaded = self.load(&head, Some(catalogue)).await?;
         self.seen = Some(head.clone());
-        self.held = None;
-        match loaded.good {
-            Some(good) => self.admit(Arc::new(good), catalogue, gate).await,
+        self.held = loaded.good.map(Arc::new);
+        match self.held.clone() {
+            // Held until it is admitted: what cannot be judged now is judged with the next poll.
+            Some(good) => self.admit(good, catalogue, gate).await,
             None => {
                 let errors: Vec<String> = loaded
                     .diagnostics
@@ -257,8 +269,10 @@ impl Source {
     /// Puts a good spec in force.
     async fn adopt(&mut self, good: Arc<Good>) -> Result<(), GitError> {
         good.warn();
-        let commit = good.commit.clone();
-        self.with_mirror(move |mirror| mirror.pin(PIN_GOOD, &commit)).await?;
+        if self.is_acting {
+            let commit = good.commit.clone();
+            self.with_mirror(move |mirror| mirror.pin(PIN_GOOD, &commit)).await?;
+        }
         self.good = Some(good);
         self.held = None;
         self.refused = None;

@@ -53,6 +53,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// A gate with nobody behind it: for one cycle that nobody reports; `None` where no forge is configured.
+    pub(crate) fn alone(setup: &Setup) -> Result<Option<Self>, ControlError> {
+        let (sights, _) = watch::channel(None);
+        let (facts, _) = mpsc::unbounded_channel();
+        Ok(gate(setup, &Reviews::default())?.map(|gate| Self { gate, sights, facts }))
+    }
+
     /// Shares what is seen.
     pub(crate) fn show(&self, sight: Sight) {
         self.sights.send_replace(Some(Arc::new(sight)));
@@ -75,6 +82,20 @@ impl Link {
     }
 }
 
+/// The gate of a configuration; `None` where no forge is configured.
+fn gate(setup: &Setup, reviews: &Reviews) -> Result<Option<Gate>, ControlError> {
+    let (Some(forge), Some(config)) = (&setup.forge, &setup.config.forge) else { return Ok(None) };
+    let dir = setup.config.state_dir.join("pulls.git");
+    Ok(Some(Gate {
+        forge: forge.clone(),
+        reviews: reviews.clone(),
+        on_mismatch: config.on_mismatch,
+        owner: setup.owner.clone(),
+        branch: setup.config.repository.branch.clone(),
+        mirror: Arc::new(Mutex::new(Mirror::open(&dir, setup.remote.clone())?)),
+    }))
+}
+
 /// The worker, as whoever runs the loop holds it.
 #[derive(Debug)]
 pub(crate) struct Pulls {
@@ -84,33 +105,26 @@ pub(crate) struct Pulls {
 }
 
 impl Pulls {
-    /// Starts a worker; `None` where no forge is configured. `before` is the one that it takes the place of.
+    /// Starts a worker; `None` where no forge is configured. `before` is the one that it takes the place of, and
+    /// goes on where this one cannot be made.
     pub(crate) fn begin(
         setup: &Setup,
         clock: &Arc<dyn Clock>,
         events: &mpsc::Sender<Event>,
-        before: Option<Self>,
+        before: Option<&Self>,
     ) -> Result<Option<(Self, Link)>, ControlError> {
-        let reviews = before.as_ref().map(|before| before.reviews.clone()).unwrap_or_default();
+        let reviews = before.map(|before| before.reviews.clone()).unwrap_or_default();
+        let gate = gate(setup, &reviews)?;
         if let Some(before) = before {
             before.stop.raise();
         }
-        let (Some(forge), Some(config)) = (&setup.forge, &setup.config.forge) else {
+        let (Some(gate), Some(forge), Some(config)) = (gate, &setup.forge, &setup.config.forge)
+        else {
             return Ok(None);
         };
-        let dir = setup.config.state_dir.join("pulls.git");
-        let mirror = Arc::new(Mutex::new(Mirror::open(&dir, setup.remote.clone())?));
         let (sights, seen) = watch::channel(None);
         let (facts, heard) = mpsc::unbounded_channel();
-        let branch = setup.config.repository.branch.clone();
-        let gate = Gate {
-            forge: forge.clone(),
-            reviews: reviews.clone(),
-            on_mismatch: config.on_mismatch,
-            owner: setup.owner.clone(),
-            branch: branch.clone(),
-            mirror: mirror.clone(),
-        };
+        let mirror = gate.mirror.clone();
         let parts = parts(setup, config, forge, mirror, &reviews);
         let (wake, stop) = (Arc::new(Notify::new()), StopSign::default());
         let wires =

@@ -257,7 +257,7 @@ impl Worker {
                 .unwrap_or(since);
             // A second of the forge's is as exact as its times are.
             let after = merged_at.checked_sub(SignedDuration::from_secs(1)).unwrap_or(merged_at);
-            for (login, command) in commands(&comments, &board.me, after) {
+            for (login, command) in commands(&comments, after) {
                 let Command::Apply(digits) = command else { continue };
                 if board.forge.may_write(login).await? {
                     tracing::info!(%number, login, digits, "somebody agrees to what is held");

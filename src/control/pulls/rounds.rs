@@ -224,7 +224,7 @@ async fn is_plan_asked(
     after: Timestamp,
     board: &Board,
 ) -> Result<bool, ForgeError> {
-    for (login, command) in commands(comments, &board.me, after) {
+    for (login, command) in commands(comments, after) {
         if command == Command::Plan && board.forge.may_write(login).await? {
             tracing::info!(login, "planning a pull request again, as asked in a comment");
             return Ok(true);

@@ -134,15 +134,15 @@ pub(crate) enum Command {
     Apply(String),
 }
 
-/// The commands of people in these comments that were written after a time, with who wrote them.
-pub(crate) fn commands<'a>(
-    comments: &'a [Comment],
-    me: &'a str,
+/// The commands in these comments that were written after a time, with who wrote them. Whoever the token is of may
+/// command too: nothing that we write ourselves begins as a command does.
+pub(crate) fn commands(
+    comments: &[Comment],
     after: Timestamp,
-) -> impl Iterator<Item = (&'a str, Command)> {
+) -> impl Iterator<Item = (&str, Command)> {
     comments
         .iter()
-        .filter(move |comment| comment.author != me && comment.created_at > after)
+        .filter(move |comment| comment.created_at > after)
         .filter_map(|comment| Some((comment.author.as_str(), command(&comment.body)?)))
 }
 

@@ -11,6 +11,7 @@ use crate::forge::{
     Annotation, Check, CheckState, Context, DESCRIPTION_CHARS_MAX, Forge as _, ForgeError, Reported,
 };
 use crate::model::CommitId;
+use crate::plan::render::inert::inline;
 
 /// Annotations of one request, GitHub's limit.
 const ANNOTATIONS_PER_REQUEST: usize = 50;
@@ -55,7 +56,8 @@ impl GitHub {
         let doing = format!("report `{}` on commit {}", check.context.name(), commit.short());
         let annotations: Vec<Value> =
             check.annotations.iter().filter_map(annotation).take(ANNOTATIONS_MAX).collect();
-        let mut summary = cut(&check.summary, SUMMARY_CHARS_MAX);
+        // Markdown, at GitHub; a title is plain text.
+        let mut summary = inline(&cut(&check.summary, SUMMARY_CHARS_MAX));
         let left_out = check.annotations.len().saturating_sub(annotations.len());
         if left_out > 0 {
             let what = if left_out == 1 { "finding is" } else { "findings are" };
