@@ -6,16 +6,21 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use git2::{Index, IndexEntry, MergeOptions, Oid};
 use serde::{Deserialize, Serialize};
 
+use super::GitError;
 use super::bare::{check_branch, commit_id, oid};
 use super::mirror::{Mirror, tracking};
 use super::read;
-use super::{GitError, session};
+use super::session::{self, FetchMax};
 use crate::model::{CommitId, PullNumber, Sources};
 
+/// What fetching the heads of pull requests may take: changes of a spec are kilobytes, and a stranger's branch is not
+/// to fill the disk or keep the others waiting.
+const HEADS_MAX: FetchMax = FetchMax { bytes: 64 * 1024 * 1024, time: Duration::from_secs(120) };
 /// Files whose renames a merge looks for: as many as a person moves in one pull request, and not enough for a
 /// stranger's to keep the controller busy.
 const RENAMES_MAX: u32 = 200;
@@ -56,20 +61,51 @@ impl Mirror {
         pulls: &[PullNumber],
     ) -> Result<(Option<CommitId>, BTreeMap<PullNumber, CommitId>), GitError> {
         check_branch(branch)?;
-        let mut refspecs = vec![format!("+refs/heads/{branch}:{}", tracking(branch))];
-        refspecs.extend(
-            pulls.iter().map(|pull| format!("+{}:{}", remote_name(*pull), local_name(*pull))),
-        );
-        let advertised = session::fetch(&self.bare.repository, &self.remote, &refspecs)?;
+        let base = format!("+refs/heads/{branch}:{}", tracking(branch));
+        let advertised = session::fetch(&self.bare.repository, &self.remote, &[base])?;
         let advertised: BTreeMap<String, Oid> = advertised.into_iter().collect();
         let base = advertised.get(&format!("refs/heads/{branch}")).copied();
+        let there: Vec<PullNumber> =
+            pulls.iter().copied().filter(|p| advertised.contains_key(&remote_name(*p))).collect();
         let mut heads = BTreeMap::new();
-        for pull in pulls {
-            if let Some(id) = advertised.get(&remote_name(*pull)) {
-                heads.insert(*pull, commit_id(*id)?);
+        let is_new = |pull: &PullNumber| {
+            let known = self.bare.repository.refname_to_id(&local_name(*pull)).ok();
+            known.as_ref() != advertised.get(&remote_name(*pull))
+        };
+        let new: Vec<PullNumber> = there.iter().copied().filter(is_new).collect();
+        if let Err(error) = self.fetch_heads(&new) {
+            // Somebody's may be too large, or broken: the others are not to suffer from it.
+            for pull in &new {
+                match self.fetch_heads(&[*pull]) {
+                    Ok(()) => {}
+                    Err(error) if error.is_retryable() => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(%pull, %error, "could not fetch the head of a pull request");
+                    }
+                }
+            }
+            tracing::debug!(%error, "fetched pull requests one by one");
+        }
+        for pull in there {
+            // One that could not be fetched is where it was before, or nowhere.
+            match self.bare.repository.refname_to_id(&local_name(pull)) {
+                Ok(id) if advertised.get(&remote_name(pull)) == Some(&id) => {
+                    heads.insert(pull, commit_id(id)?);
+                }
+                Ok(_) | Err(_) => {}
             }
         }
         Ok((base.map(commit_id).transpose()?, heads))
+    }
+
+    /// Fetches heads of pull requests, which a stranger may have made.
+    fn fetch_heads(&self, pulls: &[PullNumber]) -> Result<(), GitError> {
+        if pulls.is_empty() {
+            return Ok(());
+        }
+        let refspec = |pull: &PullNumber| format!("+{}:{}", remote_name(*pull), local_name(*pull));
+        let refspecs: Vec<String> = pulls.iter().map(refspec).collect();
+        session::fetch_within(&self.bare.repository, &self.remote, &refspecs, HEADS_MAX).map(drop)
     }
 
     /// Forgets the heads of all pull requests but these, so that housekeeping need not keep them.

@@ -48,6 +48,7 @@ struct Session<'a> {
     credentials_sent: Cell<bool>,
     began: Instant,
     time_max: Duration,
+    bytes_max: usize,
 }
 
 impl<'a> Session<'a> {
@@ -59,6 +60,7 @@ impl<'a> Session<'a> {
             credentials_sent: Cell::new(false),
             began: Instant::now(),
             time_max,
+            bytes_max: FETCH_BYTES_MAX,
         }
     }
 
@@ -99,11 +101,11 @@ impl<'a> Session<'a> {
             .credentials(|url, user, allowed| self.credential(url, user, allowed))
             .certificate_check(|certificate, host| self.check(certificate, host))
             .transfer_progress(|progress| {
-                let ok = progress.received_bytes() <= FETCH_BYTES_MAX;
+                let ok = progress.received_bytes() <= self.bytes_max;
                 if !ok {
                     *self.failure.borrow_mut() = Some(GitError::TooLarge {
                         remote: self.remote.url.to_string(),
-                        max: FETCH_BYTES_MAX,
+                        max: self.bytes_max,
                     });
                 }
                 ok && self.is_in_time()
@@ -224,17 +226,28 @@ pub(super) fn fetch(
     remote: &Remote,
     refspecs: &[String],
 ) -> Result<Vec<(String, Oid)>, GitError> {
-    fetch_within(repository, remote, refspecs, TRANSFER_TIME_MAX)
+    fetch_within(repository, remote, refspecs, FETCH_MAX)
 }
 
-fn fetch_within(
+/// What one fetch may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FetchMax {
+    pub(super) bytes: usize,
+    pub(super) time: Duration,
+}
+
+/// Of a branch that people of the repository write.
+const FETCH_MAX: FetchMax = FetchMax { bytes: FETCH_BYTES_MAX, time: TRANSFER_TIME_MAX };
+
+/// The same, with other limits.
+pub(super) fn fetch_within(
     repository: &Repository,
     remote: &Remote,
     refspecs: &[String],
-    time_max: Duration,
+    max: FetchMax,
 ) -> Result<Vec<(String, Oid)>, GitError> {
     let _permit = global::permit(remote)?;
-    let session = Session::new(remote, Purpose::Read, time_max);
+    let session = Session { bytes_max: max.bytes, ..Session::new(remote, Purpose::Read, max.time) };
     let run = || -> Result<Vec<(String, Oid)>, git2::Error> {
         let mut handle = repository.remote_anonymous(&remote.url.to_string())?;
         let mut options = FetchOptions::new();
@@ -318,7 +331,13 @@ mod tests {
         let mirror = git2::Repository::init_bare(folder.path().join("mirror.git")).unwrap();
         let remote = Remote::new(RepoUrl::parse(origin.path().to_str().unwrap()).unwrap());
         let refspecs = ["+refs/heads/main:refs/remotes/origin/main".to_owned()];
-        let error = fetch_within(&mirror, &remote, &refspecs, Duration::ZERO).unwrap_err();
+        let error = fetch_within(
+            &mirror,
+            &remote,
+            &refspecs,
+            FetchMax { time: Duration::ZERO, ..FETCH_MAX },
+        )
+        .unwrap_err();
         assert!(matches!(error, GitError::Timeout { .. }), "{error}");
         assert!(error.is_retryable());
         fetch(&mirror, &remote, &refspecs).unwrap();
