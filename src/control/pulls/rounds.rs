@@ -30,7 +30,10 @@ impl Worker {
             let known = self.known.entry(pull.number).or_insert_with(|| Known::new(pull.clone()));
             let is_touched = known.pull.updated_at != pull.updated_at;
             known.pull = pull.clone();
-            if is_touched && known.sticky.is_some() {
+            // The forge tells times in seconds: what is written in the same second as what was heard changes
+            // none, so after every change it is listened once more.
+            let is_heard = !std::mem::replace(&mut known.is_touched, is_touched) && !is_touched;
+            if !is_heard && known.sticky.is_some() {
                 self.hear(pull.number, &board).await?;
             }
         }
@@ -124,6 +127,7 @@ impl Worker {
                         is_plan_asked(&comments, sticky.memo.planned_at, board).await?;
                 }
                 known.heard_until = comments.iter().map(|comment| comment.created_at).max();
+                known.heard_to = comments.iter().map(|comment| comment.id).max().unwrap_or(0);
                 known.sticky = Some(sticky.clone());
                 sticky
             }
@@ -200,8 +204,11 @@ impl Worker {
         if let Some(Some(written)) = &known.sticky {
             board.look_for_others(number, &comments, written);
         }
-        let after = since.unwrap_or(Timestamp::UNIX_EPOCH);
-        let is_asked = is_plan_asked(&comments, after, board).await?;
+        let heard_to = known.heard_to;
+        let new: Vec<Comment> =
+            comments.iter().filter(|comment| comment.id > heard_to).cloned().collect();
+        let is_asked = is_plan_asked(&new, Timestamp::UNIX_EPOCH, board).await?;
+        known.heard_to = new.iter().map(|comment| comment.id).max().unwrap_or(heard_to);
         known.heard_until = comments.iter().map(|comment| comment.created_at).max().max(since);
         known.is_asked |= is_asked;
         Ok(())
@@ -231,6 +238,9 @@ impl Known {
             sticky: None,
             check: None,
             heard_until: None,
+            heard_to: 0,
+            // What was written while it was planned for the first time is not heard by that.
+            is_touched: true,
             is_asked: false,
         }
     }

@@ -74,6 +74,10 @@ pub(super) struct Known {
     pub(super) check: Option<(CommitId, Option<Reported>)>,
     /// Up to when its comments were searched for commands.
     pub(super) heard_until: Option<Timestamp>,
+    /// The last comment that was searched for commands.
+    pub(super) heard_to: u64,
+    /// Whether the round before saw it changed.
+    pub(super) is_touched: bool,
     /// Whether somebody asked for a new plan.
     pub(super) is_asked: bool,
 }
