@@ -115,6 +115,10 @@ impl Deployments {
             }
             Fact::Cycled { commit, is_in_full, is_cut, actions, failures, waits, at } => {
                 let Some(deployment) = self.of(&commit) else { return };
+                if deployment.stand.is_final() {
+                    // Not said yet, because the forge does not answer: what happens meanwhile is another matter.
+                    return;
+                }
                 deployment.actions += actions;
                 let took_ms = millis(deployment.seen_at, at);
                 let actions = deployment.actions;

@@ -148,12 +148,12 @@ impl Gate {
             };
             if link.tree == link.tree_before {
                 at += 1;
-            } else if let Some(number) = self.reviews.planned_from(in_force, &link.tree) {
+            } else if let Some(number) = self.reviews.planned_from(in_force, link) {
                 known.push(merged(number));
                 break;
             } else if let Some((number, covered)) =
                 links.get(at..).into_iter().flatten().enumerate().find_map(|(n, first)| {
-                    Some((self.reviews.planned(&first.tree_before, &link.tree)?, n + 1))
+                    Some((self.reviews.planned(&first.tree_before, link)?, n + 1))
                 })
             {
                 known.push(merged(number));

@@ -10,7 +10,7 @@ use crate::model::{CommitId, PullNumber};
 const LINKS_MAX: usize = 100;
 
 /// One commit of the branch, and the content of its spec folder before and after.
-pub(super) struct Link {
+pub(crate) struct Link {
     pub(super) info: CommitInfo,
     pub(super) tree: String,
     pub(super) tree_before: String,
@@ -20,6 +20,11 @@ pub(super) struct Link {
 pub(super) fn is_back(links: &[Link]) -> bool {
     let (new, old) = (links.first(), links.last());
     new.map(|link| &link.tree) == old.map(|link| &link.tree_before)
+}
+
+/// Whether a commit says itself that it is from a pull request with this head.
+pub(super) fn is_named(info: &CommitInfo, number: PullNumber, head: &CommitId) -> bool {
+    info.parents.get(1) == Some(head) || named(&info.subject) == Some(number)
 }
 
 /// Whether a commit is what merging a pull request put on the branch.

@@ -1,6 +1,8 @@
 //! Says at the forge what becomes of what was merged: in the same comment that showed the plan, and as a check on
 //! the commit.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::deployments::{Deployment, Stand};
@@ -8,6 +10,7 @@ use super::gate::MergedPull;
 use super::sight::Sight;
 use super::sticky::{Board, Command, Sticky, commands};
 use super::worker::{Trouble, Worker};
+use crate::apply::elapsed;
 use crate::control::run::Event;
 use crate::forge::comment::{self, MEMO_VERSION, Memo, Merge, Phase, Section};
 use crate::forge::{Check, CheckState, Context, ForgeError, PullState};
@@ -15,6 +18,9 @@ use crate::model::{CommitId, PullNumber};
 
 /// How long ago a pull request may have been merged for its comment to be brought up to date after a restart.
 const RESUME_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// For so long the forge may not know yet that a pull request is merged whose commit is on the branch.
+const LAG_MAX: Duration = Duration::from_secs(60);
 
 /// What a comment is to say of a merge.
 struct Word {
@@ -38,7 +44,8 @@ impl Worker {
             }
             let deployment = deployment.clone();
             match self.report(at, &deployment).await {
-                Ok(()) => {}
+                Ok(true) => {}
+                Ok(false) => continue,
                 Err(Trouble::Forge(error)) if !error.concerns_all() => {
                     tracing::warn!(commit = %deployment.commit, %error, "could not say what became of a merge");
                 }
@@ -58,10 +65,11 @@ impl Worker {
         Ok(())
     }
 
-    /// First the checks, then the comments: a comment is what tells the next run that all is said.
-    async fn report(&mut self, at: usize, deployment: &Deployment) -> Result<(), Trouble> {
+    /// First the checks, then the comments: a comment is what tells the next run that all is said. Gives whether
+    /// all is said that is to be said.
+    async fn report(&mut self, at: usize, deployment: &Deployment) -> Result<bool, Trouble> {
         if self.parts.dry_run {
-            return Ok(());
+            return Ok(true);
         }
         let board = self.board().await?;
         let pulls = match &deployment.stand {
@@ -71,9 +79,26 @@ impl Worker {
             }
             _ => deployment.pulls.clone(),
         };
-        let mut words = Vec::new();
+        let (mut words, mut told, mut is_all) = (Vec::new(), Vec::new(), true);
         for pull in &pulls {
-            words.push(self.word(deployment, pull, &board).await?);
+            if let Some(word) = self.word(deployment, pull, &board).await? {
+                // The last commit of a pull request is not always the one that changed the spec.
+                told.push(MergedPull { commit: word.commit.clone(), ..pull.clone() });
+                words.push(word);
+                continue;
+            }
+            // Somebody pushed what it proposes, or merged another that proposes the same.
+            let others = self.pulls_of(&pull.commit, deployment.seen_at).await?;
+            for other in others.into_iter().filter(|other| other.number != pull.number) {
+                if let Some(word) = self.word(deployment, &other, &board).await? {
+                    told.push(MergedPull { differences: pull.differences.clone(), ..other });
+                    words.push(word);
+                }
+            }
+            if words.is_empty() && elapsed(deployment.seen_at, self.clock.now()) < LAG_MAX {
+                told.push(pull.clone());
+                is_all = false;
+            }
         }
         let mut commits: Vec<&CommitId> = words.iter().map(|word| &word.commit).collect();
         let is_of_one = matches!(deployment.stand, Stand::Held { .. });
@@ -81,7 +106,7 @@ impl Worker {
             commits.push(&deployment.commit);
         }
         if deployment.checked.as_ref() != Some(&deployment.stand) {
-            let url = pulls.first().map(|pull| board.forge.pull_url(pull.number));
+            let url = words.first().map(|word| board.forge.pull_url(word.number));
             let check = check(&deployment.stand, url);
             for commit in commits {
                 if deployment.is_unsure && is_said(commit, &check, &board).await? {
@@ -92,14 +117,7 @@ impl Worker {
         }
         if let Some(deployment) = self.deployments.all.get_mut(at) {
             deployment.checked = Some(deployment.stand.clone());
-            deployment.pulls.clone_from(&pulls);
-            for word in &words {
-                // The last commit of a pull request is not always the one that changed the spec.
-                let pull = deployment.pulls.iter_mut().find(|pull| pull.number == word.number);
-                if let Some(pull) = pull {
-                    pull.commit.clone_from(&word.commit);
-                }
-            }
+            deployment.pulls = told;
         }
         for word in words {
             let Word { number, sticky, memo, section, .. } = word;
@@ -119,16 +137,16 @@ impl Worker {
                 self.merged.pop_first();
             }
         }
-        Ok(())
+        Ok(is_all)
     }
 
-    /// What the comment of one merged pull request is to say.
+    /// What the comment of one merged pull request is to say; `None` where the forge does not call it merged.
     async fn word(
         &self,
         deployment: &Deployment,
         pull: &MergedPull,
         board: &Board,
-    ) -> Result<Word, Trouble> {
+    ) -> Result<Option<Word>, Trouble> {
         let of_open =
             || self.known.get(&pull.number).and_then(|known| known.sticky.clone()).flatten();
         let sticky = match self.merged.get(&pull.number).cloned().or_else(of_open) {
@@ -144,9 +162,8 @@ impl Worker {
                 let (listed, facts) = board.forge.pull(pull.number).await?;
                 let commit = match listed.state {
                     PullState::Merged { commit: Some(commit), .. } => commit,
-                    PullState::Merged { commit: None, .. }
-                    | PullState::Open
-                    | PullState::Closed => pull.commit.clone(),
+                    PullState::Merged { commit: None, .. } => pull.commit.clone(),
+                    PullState::Open | PullState::Closed => return Ok(None),
                 };
                 Merge {
                     commit,
@@ -162,7 +179,7 @@ impl Worker {
             Some(Sticky { memo, section, .. }) => (Memo { phase, ..memo.clone() }, section.clone()),
             None => (self.unplanned(deployment, phase), comment::unplanned()),
         };
-        Ok(Word { number: pull.number, commit, sticky, memo, section })
+        Ok(Some(Word { number: pull.number, commit, sticky, memo, section }))
     }
 
     /// The memo of a pull request that was merged before it could be planned.

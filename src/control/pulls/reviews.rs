@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::links::{Link, is_named};
 use crate::model::{CommitId, PlanDigest, PullNumber};
 
 /// Hexadecimal digits of a digest that an approval must name: too many to hit by accident.
@@ -60,24 +61,29 @@ impl Reviews {
         self.book().reviews.get(&number).cloned()
     }
 
-    /// The pull request whose merge onto a base of this content was planned to give exactly this content.
-    pub(crate) fn planned(&self, from_tree: &str, to_tree: &str) -> Option<PullNumber> {
-        let is_it = |review: &Review| {
-            review.digest.is_some()
-                && review.base_tree.as_deref() == Some(from_tree)
-                && review.spec_tree.as_deref() == Some(to_tree)
-        };
-        self.book().reviews.iter().find(|(_, review)| is_it(review)).map(|(number, _)| *number)
+    /// The pull request whose merge onto a base of this content was planned to give exactly the content of this
+    /// commit.
+    pub(crate) fn planned(&self, from_tree: &str, link: &Link) -> Option<PullNumber> {
+        self.best(link, |review| review.base_tree.as_deref() == Some(from_tree))
     }
 
-    /// The pull request whose plan, from this commit in force, was of exactly this content.
-    pub(crate) fn planned_from(&self, in_force: &CommitId, to_tree: &str) -> Option<PullNumber> {
-        let is_it = |review: &Review| {
-            review.digest.is_some()
-                && review.from.as_ref() == Some(in_force)
-                && review.spec_tree.as_deref() == Some(to_tree)
+    /// The pull request whose plan, from this commit in force, was of exactly the content of this commit.
+    pub(crate) fn planned_from(&self, in_force: &CommitId, link: &Link) -> Option<PullNumber> {
+        self.best(link, |review| review.from.as_ref() == Some(in_force))
+    }
+
+    /// Two may have been planned to give the same: then it is the one that the commit names, where it names one.
+    fn best(&self, link: &Link, is_from: impl Fn(&Review) -> bool) -> Option<PullNumber> {
+        let book = self.book();
+        let all = || {
+            book.reviews.iter().filter(|(_, review)| {
+                review.digest.is_some()
+                    && review.spec_tree.as_deref() == Some(link.tree.as_str())
+                    && is_from(review)
+            })
         };
-        self.book().reviews.iter().find(|(_, review)| is_it(review)).map(|(number, _)| *number)
+        let named = all().find(|(number, review)| is_named(&link.info, **number, &review.head));
+        named.or_else(|| all().next()).map(|(number, _)| *number)
     }
 
     /// Notes that somebody who may agrees to a digest, of which he named the first digits.

@@ -255,6 +255,7 @@ impl Known {
             sticky: None,
             check: None,
             heard_until: None,
+            // What was written while it was planned for the first time is not heard by that.
             is_asked: false,
         }
     }

@@ -1,5 +1,7 @@
 //! What was merged is not what was reviewed, or nobody can say whether it is.
 
+use std::time::Instant;
+
 use tidegate::model::CommitId;
 
 use super::scene::{SPEC, Scene};
@@ -243,13 +245,21 @@ fn an_outage_of_the_forge_delays_only_the_words_where_the_plan_is_known() {
     let (scene, mut controller) = begin("");
     let number = scene.open_text("More", &spec(1, 3, "1"));
     scene.wait_for_plan(&mut controller, number);
+    let begun = Instant::now();
     scene.forge.fail(Fault::Page503, For::Ever);
     let merge = scene.forge.merge(number, Merge::Squash, "ann").unwrap();
     controller.wait("the merge to be applied", || scene.bench.count("web") == 3);
+    let log = || std::fs::read_to_string(scene.bench.path("run.log")).unwrap();
+    controller.wait("some tries", || log().matches("could not do all that pull").count() >= 3);
     assert!(scene.comment(number).unwrap().contains("### Planned"));
     assert!(!controller.log().contains("is held"), "{}", controller.log());
+    let lasted = begun.elapsed().as_secs_f64();
     scene.forge.recover();
-    scene.wait_for_applied(&mut controller, number, &merge);
+    let comment = scene.wait_for_applied(&mut controller, number, &merge);
+    // How long the apply took, not how long nobody could be told.
+    let (_, took) = comment.split_once("### Applied in ").unwrap();
+    let took: f64 = took.split(' ').next().unwrap().parse().unwrap();
+    assert!(took < lasted / 2.0, "{took} s of {lasted} s");
     scene.assert_quiet(&mut controller);
     assert_eq!(scene.forge.all_comments(number).len(), 1);
     controller.end();

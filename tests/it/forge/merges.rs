@@ -316,3 +316,34 @@ fn a_kill_between_two_writes_leaves_neither_unsaid() {
     controller.end();
     scene.forge.finish();
 }
+
+#[test]
+fn of_two_that_propose_the_same_only_the_merged_one_says_so() {
+    let scene = Scene::new("");
+    scene.push(&BASE);
+    let mut controller = scene.run();
+    let mut api = 1;
+    for how in [Some(Merge::Squash), Some(Merge::Rebase), None] {
+        api += 1;
+        let other = scene.planned(&mut controller, "The same", &counts(api, 1, 1));
+        let number = scene.planned(&mut controller, "The same", &counts(api, 1, 1));
+        let writes = |number| scene.comment_writes(number);
+        match how {
+            Some(how) => {
+                let merge = scene.forge.merge(number, how, "ann").unwrap();
+                scene.wait_for_applied(&mut controller, number, &merge);
+            }
+            None => {
+                let direct = scene.push(&counts(api, 1, 1));
+                scene.wait_for_check(&mut controller, &direct, "tidegate/apply", "success");
+                scene.wait_for_comment(&mut controller, number, "### Nothing of the spec");
+            }
+        }
+        scene.wait_for_comment(&mut controller, other, "### Nothing of the spec");
+        scene.assert_quiet(&mut controller);
+        assert_eq!(writes(other), 2, "{how:?}: {}", scene.forge.transcript());
+        scene.forge.close(other);
+    }
+    controller.end();
+    scene.forge.finish();
+}

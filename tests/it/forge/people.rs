@@ -44,8 +44,8 @@ fn who_may_write_has_a_pull_request_planned_again_and_nobody_else() {
         ("ann", "/tidegate plan, please"),
     ] {
         scene.forge.comment(number, who, what);
-        scene.assert_quiet(&mut controller);
     }
+    scene.assert_quiet(&mut controller);
     assert_eq!(scene.comment_writes(number), ours);
 
     scene.forge.comment(number, "ann", "/tidegate plan\r\n\r\nThe counts moved.");
@@ -53,18 +53,27 @@ fn who_may_write_has_a_pull_request_planned_again_and_nobody_else() {
     let comment = scene.comment(number).unwrap();
     assert!(comment.contains("1 earlier plan"), "{comment}");
 
-    // In the same second as what was heard before.
-    scene.forge.comment(number, "ann", "/tidegate plan");
-    scene.forge.comment(number, "rob", "Why?");
-    wait_for_writes(&scene, &mut controller, number, ours + 2);
+    // Often in the same second as what was heard before.
+    for again in 1..=4 {
+        scene.forge.comment(number, "rob", "Why?");
+        let listened = || {
+            let requests = scene.forge.requests();
+            requests.iter().filter(|r| r.method == "GET" && r.path.ends_with("/comments")).count()
+        };
+        let before = listened();
+        controller.wait("that to be heard", || listened() > before);
+        scene.forge.comment(number, "ann", "/tidegate plan");
+        controller.wait("another plan", || scene.comment_writes(number) == ours + 1 + again);
+    }
 
     // While nobody listens.
+    scene.assert_quiet(&mut controller);
     controller.kill();
     scene.forge.comment(number, "ann", "/tidegate plan");
     let mut controller = scene.bench.run();
-    wait_for_writes(&scene, &mut controller, number, ours + 3);
+    wait_for_writes(&scene, &mut controller, number, ours + 6);
     controller.restart(|| scene.bench.run());
-    wait_for_writes(&scene, &mut controller, number, ours + 3);
+    wait_for_writes(&scene, &mut controller, number, ours + 6);
     controller.end();
     scene.forge.finish();
 }
