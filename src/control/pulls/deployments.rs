@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::facts::Fact;
-use super::gate::{Judgement, MergedPull};
+use super::gate::{Judgement, MergedPull, Mismatch};
 use crate::forge::comment::{Merge, Phase};
 use crate::model::{CommitId, PlanDigest, PullNumber};
 
@@ -29,6 +29,14 @@ pub(crate) struct Deployment {
     pub(crate) is_unsure: bool,
     /// Actions done so far.
     actions: usize,
+}
+
+impl Deployment {
+    /// Whether it says of this already that it is held.
+    fn is_held_as(&self, mismatch: &Mismatch) -> bool {
+        let Stand::Held { digest } = &self.stand else { return false };
+        *digest == mismatch.digest && self.pulls.first() == Some(&mismatch.pull)
+    }
 }
 
 /// How a deployment stands.
@@ -127,8 +135,10 @@ impl Deployments {
                 } else if !failures.is_empty() {
                     // Told once: that it is tried again and fails again is no news.
                     match &deployment.stand {
-                        Stand::Failed { took_ms, failures: before } if *before == failures => {
-                            Stand::Failed { took_ms: *took_ms, failures }
+                        before @ Stand::Failed { failures: of, .. }
+                            if targets(of).eq(targets(&failures)) =>
+                        {
+                            before.clone()
                         }
                         _ => Stand::Failed { took_ms, failures },
                     }
@@ -152,6 +162,8 @@ impl Deployments {
                     return;
                 }
                 let newest = pulls.first().map(|pull| pull.number);
+                // What was said of them before, that they are held, is over.
+                self.forget(&pulls);
                 for older in &mut self.all {
                     let is_same = older.commit == commit;
                     if !older.stand.is_final() && !is_same {
@@ -162,12 +174,23 @@ impl Deployments {
             }
             Judgement::Hold(mismatches) => {
                 for mismatch in mismatches {
+                    if self.all.iter().any(|known| known.is_held_as(&mismatch)) {
+                        continue;
+                    }
+                    self.forget(std::slice::from_ref(&mismatch.pull));
                     let stand = Stand::Held { digest: mismatch.digest };
                     self.begin(commit.clone(), vec![mismatch.pull], at, stand);
                 }
             }
             Judgement::Wait(_) => {}
         }
+    }
+
+    /// Forgets what was said of these before: something else is said of them now.
+    fn forget(&mut self, pulls: &[MergedPull]) {
+        self.all.retain(|known| {
+            !known.pulls.iter().any(|old| pulls.iter().any(|new| new.number == old.number))
+        });
     }
 
     /// Begins a deployment; one of the same commit with the same pull requests goes on.
@@ -194,11 +217,7 @@ impl Deployments {
             known.pulls = pulls;
             return;
         }
-        // What was held of this commit may be in force now, or the other way round.
-        self.all.retain(|known| {
-            let shared = known.pulls.iter().any(|old| pulls.iter().any(|p| p.number == old.number));
-            known.commit != commit || !shared
-        });
+        self.forget(&pulls);
         self.all.push(Deployment {
             commit,
             pulls,
@@ -231,6 +250,11 @@ impl Deployments {
                 && deployment.reported.as_ref() == Some(&deployment.stand))
         });
     }
+}
+
+/// What failed, whatever a provider says of it this time.
+fn targets(failures: &[String]) -> impl Iterator<Item = &str> {
+    failures.iter().map(|failure| failure.split(':').next().unwrap_or_default())
 }
 
 fn millis(from: Timestamp, to: Timestamp) -> u64 {

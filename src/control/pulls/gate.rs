@@ -9,8 +9,8 @@
 //! which pull request a commit is from. What cannot be known is held like what differs, as long as
 //! `onMismatch` says `hold`.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,6 +28,16 @@ use crate::plan;
 /// Time that the forge has to say which pull requests commits are from: nothing else is decided meanwhile. What
 /// is not known then is asked again with the next poll.
 const ASK_MAX: Duration = Duration::from_secs(5);
+/// Commits that one rebase may have brought.
+const REBASED_MAX: usize = 100;
+/// How long after the branch the forge may move a pull request.
+const FORGE_LAG: Duration = Duration::from_millis(1_500);
+/// How far back closed pull requests are listed: a commit may be old when it arrives, but a merge is not.
+const CLOSED_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long a commit may name a pull request that is still open: after that it is somebody's words.
+const NOT_YET_MAX: Duration = Duration::from_secs(60);
+/// The longest pause between two questions about the same commit.
+const ASK_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A pull request may have been touched by the forge's clock before its commit was made by the committer's.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(24);
 
@@ -41,6 +51,19 @@ pub(crate) struct Gate {
     pub(crate) branch: String,
     /// The mirror that has the heads of pull requests.
     pub(crate) mirror: Arc<Mutex<Mirror>>,
+    /// What was judged of the commit that waits.
+    pub(crate) waiting: Mutex<Option<Waiting>>,
+}
+
+/// A commit that is not put in force yet.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    in_force: CommitId,
+    new: CommitId,
+    judgement: Judgement,
+    began: Instant,
+    tries: u32,
+    again: Instant,
 }
 
 /// A pull request that was merged.
@@ -125,14 +148,57 @@ impl Gate {
         if open.is_empty() {
             return Ok(Judgement::Go { pulls: known, is_new });
         }
-        match tokio::time::timeout(ASK_MAX, self.ask(source, catalogue, in_force, &links, &open))
-            .await
-        {
-            Ok(Ok(asked)) => Ok(self.settled(known, asked, is_back(&links))),
-            Ok(Err(Asking::Git(error))) => Err(error),
-            Ok(Err(Asking::Forge(error))) => Ok(self.unknown(known, error.to_string())),
-            Err(_) => Ok(self.unknown(known, "the forge takes too long to answer".to_owned())),
+        if let Some(judgement) = self.judged_before(&in_force.commit, &new.commit) {
+            return Ok(judgement);
         }
+        let is_patient = self.waited(&new.commit) < NOT_YET_MAX;
+        let asking = self.ask(source, catalogue, in_force, &links, &open, is_patient);
+        let judgement = match tokio::time::timeout(ASK_MAX, asking).await {
+            Ok(Ok(asked)) => self.settled(known, asked, is_back(&links)),
+            Ok(Err(Asking::Git(error))) => return Err(error),
+            Ok(Err(Asking::Forge(error))) => self.unknown(known, error.to_string()),
+            Err(_) => self.unknown(known, "the forge takes too long to answer".to_owned()),
+        };
+        self.remember(&in_force.commit, &new.commit, &judgement);
+        Ok(judgement)
+    }
+
+    /// What was judged of the same commit before, where asking again would be too early, or of no use: what is held
+    /// stays held until somebody agrees to all of it.
+    fn judged_before(&self, in_force: &CommitId, new: &CommitId) -> Option<Judgement> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = waiting.as_ref().filter(|w| w.in_force == *in_force && w.new == *new)?;
+        let is_early = match &waiting.judgement {
+            Judgement::Go { .. } => false,
+            Judgement::Wait(_) => Instant::now() < waiting.again,
+            Judgement::Hold(mismatches) => {
+                !mismatches.iter().all(|mismatch| self.reviews.is_approved(&mismatch.digest))
+            }
+        };
+        is_early.then(|| waiting.judgement.clone())
+    }
+
+    /// How long a commit waits already.
+    fn waited(&self, new: &CommitId) -> Duration {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = waiting.as_ref().filter(|waiting| waiting.new == *new);
+        same.map_or(Duration::ZERO, |waiting| waiting.began.elapsed())
+    }
+
+    fn remember(&self, in_force: &CommitId, new: &CommitId, judgement: &Judgement) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let same = waiting.take().filter(|waiting| waiting.new == *new);
+        let (began, tries) = same.map_or((now, 0), |waiting| (waiting.began, waiting.tries + 1));
+        let pause = Duration::from_secs(1 << tries.min(6)).min(ASK_PAUSE_MAX);
+        *waiting = Some(Waiting {
+            in_force: in_force.clone(),
+            new: new.clone(),
+            judgement: judgement.clone(),
+            began,
+            tries,
+            again: now + pause,
+        });
     }
 
     /// What needs nobody to be asked: the pull requests that were planned to give exactly what they gave, and
@@ -140,26 +206,31 @@ impl Gate {
     fn known(&self, in_force: &CommitId, links: &[Link]) -> (Vec<MergedPull>, Vec<usize>) {
         let (mut known, mut open) = (Vec::new(), Vec::new());
         let mut at = 0;
+        // What is older than a plan from the commit in force on is covered by it, and still has its own comment.
+        let mut is_covered = false;
         while let Some(link) = links.get(at) {
             let merged = |number| MergedPull {
                 number,
                 commit: link.info.id.clone(),
                 differences: Vec::new(),
             };
+            let first_of = |(n, first): (usize, &Link)| {
+                Some((self.reviews.planned(&first.tree_before, link)?, n + 1))
+            };
+            let before = links.get(at..).unwrap_or_default().iter().take(REBASED_MAX);
             if link.tree == link.tree_before {
                 at += 1;
             } else if let Some(number) = self.reviews.planned_from(in_force, link) {
                 known.push(merged(number));
-                break;
-            } else if let Some((number, covered)) =
-                links.get(at..).into_iter().flatten().enumerate().find_map(|(n, first)| {
-                    Some((self.reviews.planned(&first.tree_before, link)?, n + 1))
-                })
-            {
+                is_covered = true;
+                at += 1;
+            } else if let Some((number, covered)) = before.enumerate().find_map(first_of) {
                 known.push(merged(number));
                 at += covered;
             } else {
-                open.push(at);
+                if !is_covered {
+                    open.push(at);
+                }
                 at += 1;
             }
         }
@@ -174,10 +245,27 @@ impl Gate {
         in_force: &Good,
         links: &[Link],
         open: &[usize],
+        is_patient: bool,
     ) -> Result<Asked, Asking> {
         let oldest = links.last().map_or(Timestamp::UNIX_EPOCH, |link| link.info.time);
-        let since = oldest.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::UNIX_EPOCH);
-        let closed = self.forge.closed_pulls(&self.branch, since).await?;
+        let newest = links.first().map_or(oldest, |link| link.info.time);
+        let since = oldest.max(newest.checked_sub(CLOSED_SPAN).unwrap_or(oldest));
+        let since = since.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut closed = self.forge.closed_pulls(&self.branch, since).await?;
+        let is_from_nobody = |closed: &[Pull]| {
+            open.iter().any(|at| {
+                let is_of = |link: &Link| closed.iter().any(|pull| is_merge_of(&link.info, pull));
+                !links.get(*at).is_none_or(is_of) && rebased(links, *at, closed).is_none()
+            })
+        };
+        let is_closed = |number| closed.iter().any(|pull| pull.number == number);
+        let may_be_late =
+            self.on_mismatch == OnMismatch::Hold && self.reviews.any(|n| !is_closed(n));
+        if is_from_nobody(&closed) && may_be_late {
+            // The forge moves the branch first, and a moment later calls the pull request merged.
+            tokio::time::sleep(FORGE_LAG).await;
+            closed = self.forge.closed_pulls(&self.branch, since).await?;
+        }
         let mut asked = Asked::default();
         let mut covered = 0;
         for at in open {
@@ -185,7 +273,7 @@ impl Gate {
             let mut last = *at;
             let pull = match closed.iter().find(|pull| is_merge_of(&link.info, pull)) {
                 Some(pull) => pull.clone(),
-                None => match self.hinted(&link.info).await? {
+                None => match self.hinted(&link.info, is_patient).await? {
                     Hinted::Nobody => match rebased(links, *at, &closed) {
                         Some((end, pull)) => {
                             last = end;
@@ -223,6 +311,15 @@ impl Gate {
                 continue;
             }
             let count = count.max(1);
+            let review = match review {
+                Reviewed::Known(review) if self.is_in(&link.info.id, &review.base).await => {
+                    Reviewed::Unknown(
+                        "the comment shows a plan that was made after the merge, so what was reviewed is not known"
+                            .to_owned(),
+                    )
+                }
+                review => review,
+            };
             let review = match review {
                 Reviewed::Known(review) => review,
                 Reviewed::Never => {
@@ -301,18 +398,25 @@ impl Gate {
 
     /// The pull request that a commit's own words name, for the moment in which the forge has moved the
     /// branch and not yet the pull request.
-    async fn hinted(&self, info: &CommitInfo) -> Result<Hinted, Asking> {
+    async fn hinted(&self, info: &CommitInfo, is_patient: bool) -> Result<Hinted, Asking> {
         let Some(number) = named(&info.subject) else { return Ok(Hinted::Nobody) };
         match self.forge.pull(number).await {
             Ok((pull, _)) if is_merge_of(info, &pull) => Ok(Hinted::Pull(Box::new(pull))),
             Ok((pull, _)) if pull.state == PullState::Open && pull.base == self.branch => {
                 // Anybody may write a number into a commit: only a pull request that was planned waits.
-                let is_planned = self.reviews.of(number).is_some();
+                let is_planned = is_patient && self.reviews.of(number).is_some();
                 Ok(if is_planned { Hinted::NotYet(number) } else { Hinted::Nobody })
             }
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(Hinted::Nobody),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether a commit is in the history of another.
+    async fn is_in(&self, old: &CommitId, new: &CommitId) -> bool {
+        let (old, new) = (old.clone(), new.clone());
+        let look = move |mirror: &Mirror| Ok(mirror.is_in_history_of(&old, &new));
+        making::with(&self.mirror, look).await.unwrap_or(false)
     }
 
     /// What the comment of a pull request showed, read from the comment itself.
@@ -331,6 +435,7 @@ impl Gate {
         }
         let memo = read.memo;
         Ok(Reviewed::Known(Review {
+            is_fork: false,
             head: memo.head,
             base: memo.base,
             from: memo.from,

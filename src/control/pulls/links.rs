@@ -6,8 +6,9 @@ use crate::forge::{Pull, PullState};
 use crate::git::{CommitInfo, GitError};
 use crate::model::{CommitId, PullNumber};
 
-/// Commits of the branch that are looked through for pull requests: more than are merged between two polls.
-const LINKS_MAX: usize = 100;
+/// Commits of the branch that are looked through for pull requests: more than even a busy repository has while
+/// something is held.
+const LINKS_MAX: usize = 5_000;
 
 /// One commit of the branch, and the content of its spec folder before and after.
 pub(crate) struct Link {
@@ -20,11 +21,6 @@ pub(crate) struct Link {
 pub(super) fn is_back(links: &[Link]) -> bool {
     let (new, old) = (links.first(), links.last());
     new.map(|link| &link.tree) == old.map(|link| &link.tree_before)
-}
-
-/// Whether a commit says itself that it is from a pull request with this head.
-pub(super) fn is_named(info: &CommitInfo, number: PullNumber, head: &CommitId) -> bool {
-    info.parents.get(1) == Some(head) || named(&info.subject) == Some(number)
 }
 
 /// Whether a commit is what merging a pull request put on the branch.
@@ -75,13 +71,15 @@ pub(super) async fn links(
                 return Ok(None);
             };
             let mut links = Vec::new();
+            let mut tree = mirror.spec_tree(&new, &path)?.unwrap_or_default();
             for info in log.into_iter().take(end) {
-                let tree = mirror.spec_tree(&info.id, &path)?.unwrap_or_default();
                 let tree_before = match info.parents.first() {
                     Some(parent) => mirror.spec_tree(parent, &path)?.unwrap_or_default(),
                     None => String::new(),
                 };
+                let before = tree_before.clone();
                 links.push(Link { info, tree, tree_before });
+                tree = before;
             }
             Ok(Some(links))
         })

@@ -93,6 +93,7 @@ fn gate(setup: &Setup, reviews: &Reviews) -> Result<Option<Gate>, ControlError> 
         owner: setup.owner.clone(),
         branch: setup.config.repository.branch.clone(),
         mirror: Arc::new(Mutex::new(Mirror::open(&dir, setup.remote.clone())?)),
+        waiting: Mutex::default(),
     }))
 }
 

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::deployments::{Deployment, Stand};
 use super::gate::MergedPull;
+use super::reviews::names;
 use super::sight::Sight;
 use super::sticky::{Board, Command, Sticky, commands};
 use super::worker::{Trouble, Worker};
@@ -14,7 +15,7 @@ use crate::apply::elapsed;
 use crate::control::run::Event;
 use crate::forge::comment::{self, MEMO_VERSION, Memo, Merge, Phase, Section};
 use crate::forge::{Check, CheckState, Context, ForgeError, PullState};
-use crate::model::{CommitId, PullNumber};
+use crate::model::{CommitId, PlanDigest, PullNumber};
 
 /// How long ago a pull request may have been merged for its comment to be brought up to date after a restart.
 const RESUME_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -255,32 +256,71 @@ impl Worker {
         Ok(())
     }
 
+    /// Looks what became of pull requests that are not open any more. One that was merged, and that nobody said
+    /// anything of, came with the commit in force: the forge called it merged too late for whoever put it there.
+    pub(super) async fn follow_left(
+        &mut self,
+        sight: &Sight,
+        board: &Board,
+    ) -> Result<(), Trouble> {
+        let Some(in_force) = sight.in_force.as_ref().map(|good| good.commit.clone()) else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        self.left.retain(|_, since| now.duration_since(*since) < LEFT_WITHIN);
+        for number in self.left.keys().copied().collect::<Vec<_>>() {
+            let mut all = self.deployments.all.iter().flat_map(|deployment| &deployment.pulls);
+            let is_told =
+                all.any(|pull| pull.number == number) || self.merged.contains_key(&number);
+            if is_told {
+                self.left.remove(&number);
+                continue;
+            }
+            let (pull, _) = board.forge.pull(number).await?;
+            let PullState::Merged { commit: Some(commit), .. } = pull.state else {
+                self.left.remove(&number);
+                continue;
+            };
+            let (branch, old, new) = (self.parts.branch.clone(), commit.clone(), in_force.clone());
+            let is_in = self.with_mirror(move |mirror| {
+                mirror.fetch_pulls(&branch, &[])?;
+                Ok(mirror.is_in_history_of(&old, &new))
+            });
+            if !is_in.await? {
+                // It is about to be put in force, or held.
+                continue;
+            }
+            self.left.remove(&number);
+            let Some(sticky) = board.find(number).await? else { continue };
+            if sticky.memo.phase.merge().is_none() && sticky.memo.phase != Phase::Untouched {
+                let pulls = vec![MergedPull { number, commit, differences: Vec::new() }];
+                self.deployments.begin(in_force.clone(), pulls, now, Stand::Adopted);
+            }
+        }
+        Ok(())
+    }
+
     /// Looks whether somebody agrees to what is held.
     pub(super) async fn hear_about_held(&mut self, board: &Board) -> Result<(), ForgeError> {
         let held = self.deployments.all.iter().filter_map(|deployment| {
             let Stand::Held { digest } = &deployment.stand else { return None };
-            Some((deployment.pulls.first()?.number, digest.clone(), deployment.seen_at))
+            Some((deployment.pulls.first()?.number, digest.clone()))
         });
-        let held: Vec<(PullNumber, _, Timestamp)> = held.collect();
-        for (number, digest, since) in held {
+        let held: Vec<(PullNumber, PlanDigest)> = held.collect();
+        for (number, digest) in held {
             if self.parts.reviews.is_approved(&digest) {
                 continue;
             }
+            // Whenever it was written: the digits name what is agreed to.
             let comments = board.forge.comments(number, None).await?;
-            let merged_at = self
-                .merged
-                .get(&number)
-                .and_then(|sticky| Some(sticky.memo.phase.merge()?.seen_at))
-                .unwrap_or(since);
-            // A second of the forge's is as exact as its times are.
-            let after = merged_at.checked_sub(SignedDuration::from_secs(1)).unwrap_or(merged_at);
-            for (login, command) in commands(&comments, after) {
+            for (login, command) in commands(&comments, Timestamp::UNIX_EPOCH) {
                 let Command::Apply(digits) = command else { continue };
-                if board.forge.may_write(login).await? {
+                if names(&digits, &digest) && board.forge.may_write(login).await? {
                     tracing::info!(%number, login, digits, "somebody agrees to what is held");
                     self.parts.reviews.approve(&digits);
                     // A full queue holds an event that makes the controller look.
                     let _queued = self.events.try_send(Event::Wake);
+                    break;
                 }
             }
         }
@@ -294,6 +334,8 @@ async fn is_said(commit: &CommitId, check: &Check, board: &Board) -> Result<bool
     Ok(said.is_some_and(|said| said.state == check.state && said.summary == check.summary))
 }
 
+/// How long a pull request that is not open any more is followed.
+const LEFT_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// Comments of merged pull requests that are remembered.
 const MERGED_MAX: usize = 200;
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::links::{Link, is_named};
+use super::links::{Link, named};
 use crate::model::{CommitId, PlanDigest, PullNumber};
 
 /// Hexadecimal digits of a digest that an approval must name: too many to hit by accident.
@@ -26,6 +26,8 @@ pub(crate) struct Review {
     pub(crate) from: Option<CommitId>,
     /// The plan's digest; `None` where there was no plan, because the merge result was not valid.
     pub(crate) digest: Option<PlanDigest>,
+    /// Whether it is from another repository: a stranger's.
+    pub(crate) is_fork: bool,
     /// Content of the spec folder in the merge result.
     pub(crate) spec_tree: Option<String>,
     /// Content of the spec folder at the base.
@@ -56,6 +58,12 @@ impl Reviews {
         book.reviews.insert(number, review);
     }
 
+    /// Whether there is a planned pull request that this holds for.
+    pub(crate) fn any(&self, mut is: impl FnMut(PullNumber) -> bool) -> bool {
+        let book = self.book();
+        book.reviews.iter().any(|(number, review)| review.digest.is_some() && is(*number))
+    }
+
     /// What the comment of a pull request shows.
     pub(crate) fn of(&self, number: PullNumber) -> Option<Review> {
         self.book().reviews.get(&number).cloned()
@@ -72,7 +80,9 @@ impl Reviews {
         self.best(link, |review| review.from.as_ref() == Some(in_force))
     }
 
-    /// Two may have been planned to give the same: then it is the one that the commit names, where it names one.
+    /// Two may have been planned to give the same. The one whose head the commit has as its parent is meant, whoever
+    /// it is from. Other commits say nothing that a stranger could not have written: then it is not one of a
+    /// stranger's, which nobody may have looked at, and of several the one that is named.
     fn best(&self, link: &Link, is_from: impl Fn(&Review) -> bool) -> Option<PullNumber> {
         let book = self.book();
         let all = || {
@@ -82,8 +92,13 @@ impl Reviews {
                     && is_from(review)
             })
         };
-        let named = all().find(|(number, review)| is_named(&link.info, **number, &review.head));
-        named.or_else(|| all().next()).map(|(number, _)| *number)
+        if let Some(head) = link.info.parents.get(1) {
+            return all().find(|(_, review)| review.head == *head).map(|(number, _)| *number);
+        }
+        let own = || all().filter(|(_, review)| !review.is_fork);
+        let by_name = own().find(|(number, _)| named(&link.info.subject) == Some(**number));
+        let only = || own().next().filter(|_| own().count() == 1);
+        by_name.or_else(only).map(|(number, _)| *number)
     }
 
     /// Notes that somebody who may agrees to a digest, of which he named the first digits.
@@ -102,7 +117,7 @@ impl Reviews {
 }
 
 /// Whether these are the first digits of a digest.
-fn names(digits: &str, digest: &PlanDigest) -> bool {
+pub(crate) fn names(digits: &str, digest: &PlanDigest) -> bool {
     let hex = digest.as_str().strip_prefix("sha256:").unwrap_or(digest.as_str());
     digits.len() >= APPROVAL_DIGITS_MIN && hex.starts_with(digits)
 }

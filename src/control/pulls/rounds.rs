@@ -9,12 +9,13 @@ use super::compose::Made;
 use super::making::{Job, Making};
 use super::reviews::Review;
 use super::sight::Sight;
-use super::sticky::{Board, Command, commands};
+use super::sticky::{Board, Command, Sticky, commands};
 use super::worker::{Known, PlannedFor, Trouble, Worker};
 use crate::config::PullRules;
 use crate::forge::comment::Phase;
-use crate::forge::{Comment, ForgeError, Pull, Reported};
+use crate::forge::{Comment, DESCRIPTION_CHARS_MAX, ForgeError, Pull, PullState, Reported};
 use crate::model::{CommitId, PullNumber};
+use crate::plan::render::inert::cut;
 
 impl Worker {
     /// Looks at the open pull requests, and does what each needs.
@@ -26,7 +27,11 @@ impl Worker {
         let listing = self.parts.forge.open_pulls(&self.parts.branch).await?;
         let chosen = choose(&self.parts.rules, &listing.items);
         let numbers: BTreeSet<PullNumber> = chosen.iter().map(|pull| pull.number).collect();
+        let now = self.clock.now();
+        let gone = self.known.keys().filter(|number| !numbers.contains(number));
+        self.left.extend(gone.map(|number| (*number, now)));
         self.known.retain(|number, _| numbers.contains(number));
+        self.follow_left(&sight, &board).await?;
         for pull in chosen {
             let (now, number) = (self.clock.now(), pull.number);
             let known = self.known.entry(number).or_insert_with(|| Known::new(pull.clone(), now));
@@ -79,20 +84,29 @@ impl Worker {
             // What was merged goes first: somebody waits for it.
             self.listen();
             self.report_deployments().await?;
-            let Some(head) = heads.get(&number).cloned() else { continue };
+            let head = heads.get(&number).cloned();
+            let listed = self.known.get(&number).map(|known| known.pull.head.clone());
+            let Some(seen) = head.clone().or(listed) else { continue };
             let planned_for = PlannedFor {
-                head: head.clone(),
+                head: seen,
                 branch_head: sight.branch_head.clone(),
                 in_force: in_force.clone(),
                 gaps: gaps.clone(),
             };
-            let job = Job { number, head, base: base.clone() };
-            match self.plan_one(&job, sight, board).await {
-                Ok(()) => {}
-                Err(Trouble::Forge(error)) if !error.concerns_all() => {
-                    tracing::warn!(%number, %error, "could not tell a pull request its plan");
+            // One whose head could not be fetched is left alone until it, or what it stands on, moves.
+            if let Some(head) = head {
+                let job = Job { number, head, base: base.clone() };
+                match self.plan_one(&job, sight, board).await {
+                    Ok(()) => {}
+                    Err(Trouble::Forge(error)) if !error.concerns_all() => {
+                        tracing::warn!(%number, %error, "could not tell a pull request its plan");
+                    }
+                    // What is wrong with one is not to keep the others waiting.
+                    Err(Trouble::Git(error)) if !error.is_retryable() => {
+                        tracing::warn!(%number, %error, "could not plan a pull request");
+                    }
+                    Err(trouble) => return Err(trouble),
                 }
-                Err(trouble) => return Err(trouble),
             }
             if let Some(known) = self.known.get_mut(&number) {
                 known.planned_for = Some(planned_for);
@@ -137,6 +151,10 @@ impl Worker {
                 sticky
             }
         };
+        if self.is_merged(job, &made, sticky.as_ref(), board).await? {
+            return Ok(());
+        }
+        let Some(known) = self.known.get_mut(&number) else { return Ok(()) };
         let is_told = sticky.as_ref().is_some_and(|s| s.memo.key == made.key && s.is_intact);
         let is_asked = known.is_asked;
         let is_needed = match (&sticky, &made.phase) {
@@ -158,6 +176,7 @@ impl Worker {
             written?;
         }
         let review = Review {
+            is_fork,
             head: head.clone(),
             base: base.clone(),
             from: sight.in_force.as_ref().map(|good| good.commit.clone()),
@@ -169,6 +188,31 @@ impl Worker {
         self.check(number, &head, &made, board).await
     }
 
+    /// Whether a pull request that is listed as open is merged already: its comment then shows what was reviewed,
+    /// and must not be made anew from a base that has it.
+    async fn is_merged(
+        &self,
+        job: &Job,
+        made: &Made,
+        sticky: Option<&Sticky>,
+        board: &Board,
+    ) -> Result<bool, ForgeError> {
+        let deployed = self.deployments.all.iter().flat_map(|deployment| &deployment.pulls);
+        let is_deployed = deployed.into_iter().any(|pull| pull.number == job.number);
+        let Some(Sticky { memo, .. }) = sticky else { return Ok(is_deployed) };
+        if is_deployed || memo.phase.merge().is_some() {
+            return Ok(true);
+        }
+        let is_undone = memo.phase == Phase::Planned
+            && made.phase != Phase::Planned
+            && memo.head == job.head
+            && memo.base != job.base;
+        if !is_undone {
+            return Ok(false);
+        }
+        Ok(board.forge.pull(job.number).await?.0.state != PullState::Open)
+    }
+
     /// Says how the check stands, where that is news.
     async fn check(
         &mut self,
@@ -178,7 +222,9 @@ impl Worker {
         board: &Board,
     ) -> Result<(), Trouble> {
         let Some(known) = self.known.get_mut(&number) else { return Ok(()) };
-        let wanted = Reported { state: made.check.state, summary: made.check.summary.clone() };
+        // As the forge keeps it: what is too long for it is cut.
+        let summary = cut(&made.check.summary, DESCRIPTION_CHARS_MAX);
+        let wanted = Reported { state: made.check.state, summary };
         let reported = match &known.check {
             Some((commit, reported)) if commit == head => reported.clone(),
             // A head that came while this run watched has no check of ours yet.

@@ -123,6 +123,8 @@ pub(crate) struct Worker {
     pub(super) parts: Parts,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) known: BTreeMap<PullNumber, Known>,
+    /// Pull requests that are not among the open ones any more, since when.
+    pub(super) left: BTreeMap<PullNumber, Timestamp>,
     /// The comments of pull requests that were merged.
     pub(super) merged: BTreeMap<PullNumber, Sticky>,
     pub(super) deployments: Deployments,
@@ -145,6 +147,7 @@ impl Worker {
             parts,
             clock,
             known: BTreeMap::new(),
+            left: BTreeMap::new(),
             merged: BTreeMap::new(),
             deployments: Deployments::default(),
             board: None,
