@@ -232,24 +232,49 @@ impl Worker {
         let closed = self.parts.forge.closed_pulls(&self.parts.branch, since).await?;
         let branch = self.parts.branch.clone();
         self.with_mirror(move |mirror| mirror.fetch_pulls(&branch, &[]).map(drop)).await?;
-        let mut pulls = Vec::new();
+        let mut unsaid = Vec::new();
+        let mut by_pull = None;
         for pull in closed {
             let PullState::Merged { commit: Some(commit), at } = &pull.state else { continue };
-            let (old, new) = (commit.clone(), in_force.clone());
-            let is_in = self.with_mirror(move |m| Ok(m.is_in_history_of(&old, &new))).await?;
+            let (old, new, path) = (commit.clone(), in_force.clone(), self.parts.path.clone());
+            let (is_in, is_same) = self
+                .with_mirror(move |mirror| {
+                    let is_in = mirror.is_in_history_of(&old, &new);
+                    let tree = |commit| mirror.spec_tree(commit, &path);
+                    Ok((is_in, is_in && tree(&old)? == tree(&new)?))
+                })
+                .await?;
             if !is_in || *at < since {
                 continue;
             }
+            if *commit == in_force {
+                by_pull = Some(pull.number);
+            }
             let Some(sticky) = board.find(pull.number).await? else { continue };
             if !sticky.memo.phase.is_final() {
-                let commit = commit.clone();
-                let differences =
-                    sticky.memo.phase.merge().map(|m| m.differences.clone()).unwrap_or_default();
-                pulls.push(MergedPull { number: pull.number, commit, differences });
+                let (number, commit) = (pull.number, commit.clone());
+                let told = sticky.memo.phase.merge();
+                let differences = told.map(|m| m.differences.clone()).unwrap_or_default();
+                let seen_at = told.map(|merge| merge.seen_at);
+                unsaid.push((MergedPull { number, commit, differences }, seen_at, is_same));
             }
             self.merged.insert(pull.number, sticky);
         }
         self.is_resumed = true;
+        // What was told before on its own, and is not what the spec in force says, was taken over meanwhile; what
+        // arrived together with the spec in force was seen at the same time.
+        let together: Vec<Timestamp> =
+            unsaid.iter().filter(|(.., is_same)| *is_same).filter_map(|(_, at, _)| *at).collect();
+        let mut pulls = Vec::new();
+        for (pull, seen_at, is_same) in unsaid {
+            match seen_at {
+                Some(seen_at) if !is_same && !together.contains(&seen_at) => {
+                    let stand = Stand::Superseded { by: in_force.clone(), by_pull };
+                    self.deployments.begin(pull.commit.clone(), vec![pull], seen_at, stand);
+                }
+                Some(_) | None => pulls.push(pull),
+            }
+        }
         if !pulls.is_empty() {
             self.deployments.begin(in_force, pulls, now, Stand::Adopted);
         }

@@ -347,3 +347,31 @@ fn of_two_that_propose_the_same_only_the_merged_one_says_so() {
     controller.end();
     scene.forge.finish();
 }
+
+#[test]
+fn a_kill_after_a_revert_leaves_nobody_the_wrong_last_word() {
+    let scene = Scene::new("");
+    scene.push(&BASE);
+    let mut controller = scene.run();
+    let number = scene.planned(&mut controller, "More", &counts(2, 1, 1));
+    // Everything happens while nobody can be told, and then nobody is there who knows.
+    refuse_creations(&scene);
+    let merge = scene.forge.merge(number, Merge::Squash, "ann").unwrap();
+    scene.wait_for_comment(&mut controller, number, "### Failed");
+    scene.forge.fail(Fault::Closed, For::Ever);
+    let revert = scene.forge.open_revert(number, "ann").unwrap();
+    controller.kill();
+    lift(&scene);
+    let undone = scene.forge.merge(revert, Merge::Squash, "ann").unwrap();
+    scene.forge.recover();
+    let mut controller = scene.bench.run();
+    scene.wait_for_applied(&mut controller, revert, &undone);
+    scene.assert_quiet(&mut controller);
+    let comment = scene.comment(number).unwrap();
+    assert!(comment.contains("### Superseded"), "{comment}");
+    let said = scene.wait_for_check(&mut controller, &merge, "tidegate/apply", "success");
+    assert!(said.contains("superseded"), "{said}");
+    assert_eq!(scene.bench.count("api"), 1);
+    controller.end();
+    scene.forge.finish();
+}
