@@ -253,7 +253,7 @@ impl Controller {
         let judged = self.source.take_judged();
         let Some(pulls) = &self.pulls else { return };
         let at = self.clock.now();
-        pulls.moved(self.source.head_seen());
+        pulls.moved(self.source.head_seen(), self.source.queued());
         if let Some(Judged { commit, judgement }) = judged {
             pulls.tell(Fact::Judged { commit, judgement, at });
         } else if let (Polled::Refused, Some(refused)) = (polled, self.source.refused())
@@ -300,6 +300,7 @@ impl Controller {
         Sight {
             in_force,
             branch_head: self.source.head_seen().cloned(),
+            queued: self.source.queued().to_vec(),
             catalogue: self.setup.catalogue.clone(),
             observed,
             states: self.deciding.states.clone(),

@@ -84,9 +84,13 @@ pub struct Source {
     is_acting: bool,
     has_status_branch: bool,
     status_head: Option<CommitId>,
+    /// Heads of the forge's merge queue for the spec branch.
+    queued: Vec<(String, CommitId)>,
     has_looked: bool,
 }
 
+/// Where GitHub keeps the branches of its merge queues, by base branch.
+const MERGE_QUEUE: &str = "gh-readonly-queue/";
 /// Name of the mirror's ref that keeps the last good commit from being pruned.
 const PIN_GOOD: &str = "last-good";
 /// Findings of a refused commit that the status names; the rest is counted.
@@ -106,6 +110,7 @@ impl Source {
             is_acting: false,
             has_status_branch: true,
             status_head: None,
+            queued: Vec::new(),
             has_looked: false,
         }
     }
@@ -134,6 +139,11 @@ impl Source {
     /// The head of the spec branch that was looked into last.
     pub(super) fn head_seen(&self) -> Option<&CommitId> {
         self.seen.as_ref()
+    }
+
+    /// The branches of the forge's merge queue, and the commits that it is about to make the head of the spec branch.
+    pub(super) fn queued(&self) -> &[(String, CommitId)] {
+        &self.queued
     }
 
     /// The folder of the spec.
@@ -196,6 +206,10 @@ impl Source {
         self.has_looked = true;
         self.status_head = advertised.branch(status_branch).cloned();
         self.has_status_branch = self.status_head.is_some();
+        let queue = format!("{MERGE_QUEUE}{}/", self.branch);
+        let queued = advertised.branches().filter(|name| name.starts_with(&queue));
+        let with_commit = |name: &str| Some((name.to_owned(), advertised.branch(name)?.clone()));
+        self.queued = queued.filter_map(with_commit).collect();
         let Some(head) = advertised.branch(&self.branch).cloned() else {
             let sentence = format!(
                 "branch `{}` does not exist in the spec repository; the last good commit stays in force",

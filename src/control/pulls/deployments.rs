@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::facts::Fact;
-use super::gate::{Judgement, MergedPull, Mismatch};
+use super::judgement::{Judgement, MergedPull, Mismatch};
 use crate::forge::comment::{Merge, Phase};
 use crate::model::{CommitId, PlanDigest, PullNumber};
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::gate::Judgement;
+use super::judgement::Judgement;
 use crate::model::CommitId;
 
 /// Something that happened to a commit of the spec branch.

@@ -9,14 +9,15 @@
 //! which pull request a commit is from. What cannot be known is held like what differs, as long as
 //! `onMismatch` says `hold`.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::judgement::{Judgement, MergedPull, Mismatch, Waiting};
 use super::links::{Link, is_back, is_merge_of, links, named, rebased};
 use super::making;
-use super::reviews::{APPROVAL_DIGITS_MIN, Review, Reviews};
+use super::reviews::{Review, Reviews};
 use crate::config::OnMismatch;
 use crate::control::source::{Good, Source};
 use crate::forge::comment;
@@ -36,8 +37,6 @@ const FORGE_LAG: Duration = Duration::from_millis(1_500);
 const CLOSED_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How long a commit may name a pull request that is still open: after that it is somebody's words.
 const NOT_YET_MAX: Duration = Duration::from_secs(60);
-/// The longest pause between two questions about the same commit.
-const ASK_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A pull request may have been touched by the forge's clock before its commit was made by the committer's.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(24);
 
@@ -52,77 +51,7 @@ pub(crate) struct Gate {
     /// The mirror that has the heads of pull requests.
     pub(crate) mirror: Arc<Mutex<Mirror>>,
     /// What was judged of the commit that waits.
-    pub(crate) waiting: Mutex<Option<Waiting>>,
-}
-
-/// A commit that is not put in force yet.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    in_force: CommitId,
-    new: CommitId,
-    judgement: Judgement,
-    began: Instant,
-    tries: u32,
-    again: Instant,
-}
-
-/// A pull request that was merged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MergedPull {
-    pub(crate) number: PullNumber,
-    /// Its commit on the base branch.
-    pub(crate) commit: CommitId,
-    /// How it differs from what was reviewed.
-    pub(crate) differences: Vec<String>,
-}
-
-/// Something merged that is not what was reviewed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mismatch {
-    pub(crate) pull: MergedPull,
-    /// The digest of what was merged.
-    pub(crate) digest: PlanDigest,
-}
-
-/// What becomes of a new commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Judgement {
-    /// It is put in force.
-    Go {
-        /// The pull requests that came with it, newest first.
-        pulls: Vec<MergedPull>,
-        /// Whether anything of the spec is another than in the commit before.
-        is_new: bool,
-    },
-    /// It is held, because of these.
-    Hold(Vec<Mismatch>),
-    /// It is held until something is known.
-    Wait(String),
-}
-
-impl Judgement {
-    /// Why a commit is not put in force, for people; `None` where it is.
-    pub(crate) fn sentence(&self, commit: &CommitId) -> Option<String> {
-        match self {
-            Self::Go { .. } => None,
-            Self::Wait(why) => Some(format!("{} is held: {why}", commit.short())),
-            Self::Hold(mismatches) => {
-                let pulls: Vec<String> = mismatches
-                    .iter()
-                    .map(|Mismatch { pull, digest }| {
-                        let digits = digest.as_str().strip_prefix("sha256:").unwrap_or_default();
-                        format!(
-                            "what pull request {} merged is not what its plan showed: revert it, or comment \
-                             `/tidegate apply {}` there",
-                            pull.number,
-                            digits.get(..APPROVAL_DIGITS_MIN).unwrap_or(digits)
-                        )
-                    })
-                    .collect();
-                Some(format!("{} is held: {}", commit.short(), pulls.join("; ")))
-            }
-        }
-    }
+    pub(crate) waiting: Waiting,
 }
 
 impl Gate {
@@ -148,10 +77,10 @@ impl Gate {
         if open.is_empty() {
             return Ok(Judgement::Go { pulls: known, is_new });
         }
-        if let Some(judgement) = self.judged_before(&in_force.commit, &new.commit) {
+        if let Some(judgement) = self.waiting.judged(&in_force.commit, &new.commit, &self.reviews) {
             return Ok(judgement);
         }
-        let is_patient = self.waited(&new.commit) < NOT_YET_MAX;
+        let is_patient = self.waiting.time(&new.commit) < NOT_YET_MAX;
         let asking = self.ask(source, catalogue, in_force, &links, &open, is_patient);
         let judgement = match tokio::time::timeout(ASK_MAX, asking).await {
             Ok(Ok(asked)) => self.settled(known, asked, is_back(&links)),
@@ -159,46 +88,8 @@ impl Gate {
             Ok(Err(Asking::Forge(error))) => self.unknown(known, error.to_string()),
             Err(_) => self.unknown(known, "the forge takes too long to answer".to_owned()),
         };
-        self.remember(&in_force.commit, &new.commit, &judgement);
+        self.waiting.note(&in_force.commit, &new.commit, &judgement);
         Ok(judgement)
-    }
-
-    /// What was judged of the same commit before, where asking again would be too early, or of no use: what is held
-    /// stays held until somebody agrees to all of it.
-    fn judged_before(&self, in_force: &CommitId, new: &CommitId) -> Option<Judgement> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = waiting.as_ref().filter(|w| w.in_force == *in_force && w.new == *new)?;
-        let is_early = match &waiting.judgement {
-            Judgement::Go { .. } => false,
-            Judgement::Wait(_) => Instant::now() < waiting.again,
-            Judgement::Hold(mismatches) => {
-                !mismatches.iter().all(|mismatch| self.reviews.is_approved(&mismatch.digest))
-            }
-        };
-        is_early.then(|| waiting.judgement.clone())
-    }
-
-    /// How long a commit waits already.
-    fn waited(&self, new: &CommitId) -> Duration {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = waiting.as_ref().filter(|waiting| waiting.new == *new);
-        same.map_or(Duration::ZERO, |waiting| waiting.began.elapsed())
-    }
-
-    fn remember(&self, in_force: &CommitId, new: &CommitId, judgement: &Judgement) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let same = waiting.take().filter(|waiting| waiting.new == *new);
-        let (began, tries) = same.map_or((now, 0), |waiting| (waiting.began, waiting.tries + 1));
-        let pause = Duration::from_secs(1 << tries.min(6)).min(ASK_PAUSE_MAX);
-        *waiting = Some(Waiting {
-            in_force: in_force.clone(),
-            new: new.clone(),
-            judgement: judgement.clone(),
-            began,
-            tries,
-            again: now + pause,
-        });
     }
 
     /// What needs nobody to be asked: the pull requests that were planned to give exactly what they gave, and

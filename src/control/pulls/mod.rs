@@ -12,9 +12,11 @@ mod compose;
 mod deployments;
 mod facts;
 mod gate;
+mod judgement;
 mod links;
 mod making;
 mod preview;
+mod queue;
 pub mod recordings;
 mod reports;
 mod reviews;
@@ -29,7 +31,9 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use backtests::Past;
 pub(crate) use facts::Fact;
-pub(crate) use gate::{Gate, Judgement};
+pub(crate) use gate::Gate;
+pub(crate) use judgement::Judgement;
+use judgement::Waiting;
 pub use preview::{Preview, PreviewError, Snapshot};
 use reviews::Reviews;
 pub(crate) use sight::{Sight, by_name};
@@ -42,6 +46,7 @@ use crate::config::ForgeConfig;
 use crate::forge::Forge;
 use crate::forge::comment::Links;
 use crate::git::Mirror;
+use crate::model::CommitId;
 
 /// The controller's end of what connects it to the worker.
 #[derive(Debug)]
@@ -65,11 +70,13 @@ impl Link {
         self.sights.send_replace(Some(Arc::new(sight)));
     }
 
-    /// Shares that the branch moved, before anything else is known about it.
-    pub(crate) fn moved(&self, head: Option<&crate::model::CommitId>) {
+    /// Shares that the branch or the merge queue moved, before anything else is known about it.
+    pub(crate) fn moved(&self, head: Option<&CommitId>, queued: &[(String, CommitId)]) {
         self.sights.send_if_modified(|sight| match sight {
-            Some(known) if known.branch_head.as_ref() != head => {
-                Arc::make_mut(known).branch_head = head.cloned();
+            Some(known) if known.branch_head.as_ref() != head || known.queued != queued => {
+                let known = Arc::make_mut(known);
+                known.branch_head = head.cloned();
+                known.queued = queued.to_vec();
                 true
             }
             Some(_) | None => false,
@@ -93,7 +100,7 @@ fn gate(setup: &Setup, reviews: &Reviews) -> Result<Option<Gate>, ControlError> 
         owner: setup.owner.clone(),
         branch: setup.config.repository.branch.clone(),
         mirror: Arc::new(Mutex::new(Mirror::open(&dir, setup.remote.clone())?)),
-        waiting: Mutex::default(),
+        waiting: Waiting::default(),
     }))
 }
 

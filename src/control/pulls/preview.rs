@@ -140,6 +140,7 @@ impl Snapshot {
         let sight = Sight {
             in_force: self.in_force.as_ref().and_then(good),
             branch_head: self.branch_head.clone(),
+            queued: Vec::new(),
             catalogue: catalogue.clone(),
             observed: self.observed.clone(),
             states: self.states.iter().cloned().collect(),

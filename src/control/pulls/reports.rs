@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::deployments::{Deployment, Stand};
-use super::gate::MergedPull;
+use super::judgement::MergedPull;
 use super::reviews::names;
 use super::sight::Sight;
 use super::sticky::{Board, Command, Sticky, commands};

@@ -24,6 +24,7 @@ impl Worker {
         self.has_looked = true;
         let board = self.board().await?;
         self.resume(&sight, &board).await?;
+        self.check_queue(&sight, &board).await?;
         let listing = self.parts.forge.open_pulls(&self.parts.branch).await?;
         let chosen = choose(&self.parts.rules, &listing.items);
         let numbers: BTreeSet<PullNumber> = chosen.iter().map(|pull| pull.number).collect();

@@ -16,6 +16,8 @@ pub(crate) struct Sight {
     pub(crate) in_force: Option<Arc<Good>>,
     /// The head of the spec branch, as it was seen last.
     pub(crate) branch_head: Option<CommitId>,
+    /// The branches and commits of the forge's merge queue.
+    pub(crate) queued: Vec<(String, CommitId)>,
     /// What a spec may refer to.
     pub(crate) catalogue: Arc<Catalogue>,
     /// What exists.

@@ -1,7 +1,7 @@
 //! The loop beside the controller's: polls pull requests, plans them, and reports what becomes of merged ones.
 //! It only reads the world that the controller shares with it, and the controller waits for nothing here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -123,6 +123,8 @@ pub(crate) struct Worker {
     pub(super) parts: Parts,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) known: BTreeMap<PullNumber, Known>,
+    /// Commits of the merge queue that have their check.
+    pub(super) queue_checked: BTreeSet<CommitId>,
     /// Pull requests that are not among the open ones any more, since when.
     pub(super) left: BTreeMap<PullNumber, Timestamp>,
     /// The comments of pull requests that were merged.
@@ -147,6 +149,7 @@ impl Worker {
             parts,
             clock,
             known: BTreeMap::new(),
+            queue_checked: BTreeSet::new(),
             left: BTreeMap::new(),
             merged: BTreeMap::new(),
             deployments: Deployments::default(),
@@ -218,6 +221,7 @@ impl Worker {
         let sight = self.sights.borrow_and_update().clone();
         let Some(sight) = sight else { return false };
         !self.has_looked
+            || sight.queued.iter().any(|(_, commit)| !self.queue_checked.contains(commit))
             || self.known.values().any(|known| {
                 known.planned_for.as_ref().is_none_or(|planned| {
                     planned.branch_head != sight.branch_head

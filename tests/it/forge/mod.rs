@@ -11,6 +11,7 @@ mod load;
 mod merges;
 mod people;
 mod preview;
+mod queue;
 mod scene;
 mod server;
 mod server_git;
