@@ -300,7 +300,4 @@ pub trait Forge: Send + Sync + fmt::Debug {
 
     /// The page of a pull request, for people.
     fn pull_url(&self, number: PullNumber) -> String;
-
-    /// The page of some lines of a file at a commit, for people.
-    fn line_url(&self, commit: &CommitId, path: &str, line: u32, end_line: u32) -> String;
 }

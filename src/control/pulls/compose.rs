@@ -104,7 +104,6 @@ fn planned(inputs: &Inputs<'_>, spec: &Spec, findings: &[Diagnostic]) -> Made {
         base: base.map(|good| &good.spec),
         after: spec,
         pull: Some(inputs.job.number),
-        links: inputs.links,
         backtests: inputs.backtests,
         notes: &notes,
     });

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::folds::{Fold, Group, groups};
 use super::lines::{line, list};
 use super::table::{heading, row, sorted};
-use super::{Links, SECTION_BYTES_MAX, Section};
+use super::{SECTION_BYTES_MAX, Section};
 use crate::model::{Guard, HeldReason, Plan, PullNumber, Spec, TargetId, TargetPlan};
 use crate::plan::render::inert::{code, fence};
 use crate::plan::render::{cost, counted, is_eventful};
@@ -39,8 +39,6 @@ pub struct Planned<'a> {
     pub after: &'a Spec,
     /// The pull request, for the command that shows all.
     pub pull: Option<PullNumber>,
-    /// Where commits are to be seen.
-    pub links: &'a Links,
     /// What changed policies would have done.
     pub backtests: &'a [Backtest],
     /// What else a reader should know, each a line of plain text.

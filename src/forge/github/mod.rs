@@ -34,7 +34,7 @@ use self::connection::Connection;
 use self::identity::Credentials;
 use self::limits::Limits;
 use self::pages::{PAGE_ITEMS, PAGES_MAX};
-use self::place::{Place, login_segment, path_encoded};
+use self::place::{Place, login_segment};
 use self::wire::{App, Made, Permission, User, WireComment, WirePull};
 use super::{
     Check, Comment, Context, Forge, ForgeError, Listing, MergeFacts, Pull, PullState, Reported,
@@ -317,12 +317,5 @@ impl Forge for GitHub {
 
     fn pull_url(&self, number: PullNumber) -> String {
         format!("{}/pull/{}", self.client.place.repo_web(), number.0)
-    }
-
-    fn line_url(&self, commit: &CommitId, path: &str, line: u32, end_line: u32) -> String {
-        let (web, path) = (self.client.place.repo_web(), path_encoded(path));
-        let lines =
-            if end_line > line { format!("L{line}-L{end_line}") } else { format!("L{line}") };
-        format!("{web}/blob/{commit}/{path}#{lines}")
     }
 }

@@ -85,27 +85,6 @@ pub(super) fn login_segment(login: &str) -> Option<String> {
     is_good.then(|| format!("{name}{end}"))
 }
 
-/// A text as one or, where it has slashes, some segments of an address.
-pub(super) fn path_encoded(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                encoded.push(char::from(byte));
-            }
-            _ => {
-                encoded.push('%');
-                for digit in [byte >> 4, byte & 15] {
-                    encoded.extend(
-                        char::from_digit(u32::from(digit), 16).map(|d| d.to_ascii_uppercase()),
-                    );
-                }
-            }
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,10 +135,5 @@ mod tests {
         for nobody in ["", "[bot]", "a/b", "..", "a b", "a[bot]x", "a\n", "ä"] {
             assert_eq!(login_segment(nobody), None, "{nobody}");
         }
-    }
-
-    #[test]
-    fn a_path_is_encoded_byte_by_byte() {
-        assert_eq!(path_encoded("a b/ü#?.yaml"), "a%20b/%C3%BC%23%3F.yaml");
     }
 }

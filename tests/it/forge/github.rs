@@ -437,6 +437,4 @@ fn options_that_make_no_sense_are_refused_without_asking_anything() {
 
     let github = GitHub::new(options(1, Auth::Token(Secret::new("t\n")), &Clock::new())).unwrap();
     assert!(github.pull_url(PullNumber(7)).ends_with("/o/r/pull/7"));
-    let line = github.line_url(&commit(), "a b/c#.yaml", 3, 5);
-    assert!(line.ends_with(&format!("/o/r/blob/{SHA}/a%20b/c%23.yaml#L3-L5")), "{line}");
 }

@@ -68,15 +68,7 @@ fn section(
     backtests: &[Backtest],
     notes: &[String],
 ) -> Section {
-    planned(&Planned {
-        plan,
-        base,
-        after,
-        pull: Some(PullNumber(7)),
-        links: &links(),
-        backtests,
-        notes,
-    })
+    planned(&Planned { plan, base, after, pull: Some(PullNumber(7)), backtests, notes })
 }
 
 fn memo(phase: Phase) -> Memo {
