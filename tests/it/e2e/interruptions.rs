@@ -73,6 +73,10 @@ fn without_the_git_server_it_goes_on_and_tells_later() {
     }
     controller.wait_for_log("could not publish");
     let published = bench.history().len();
+    // A cycle writes down what it did after it did it.
+    let journal = bench.path("state/journal.jsonl");
+    let lines = || std::fs::read_to_string(&journal).unwrap_or_default().lines().count();
+    controller.wait("all four lines in the journal", || lines() == 4);
     // What is not published yet survives a kill.
     controller.kill();
     relay.cut(false);
