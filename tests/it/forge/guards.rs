@@ -22,6 +22,14 @@ fn held() -> (Scene, Controller, u64, CommitId, String) {
     (scene, controller, number, merge, digits)
 }
 
+/// Gives the controller another configuration, and waits until it is in use.
+fn change_configuration(scene: &Scene, controller: &mut Controller) {
+    let config = fs::read_to_string(scene.bench.path("tidegate.yaml")).unwrap();
+    let prices = "prices: {currency: EUR, perReplicaHour: {default: 0.01}}\n";
+    scene.bench.write_config(&format!("{config}{prices}"));
+    controller.wait_for_log("the changed configuration is in use");
+}
+
 #[test]
 fn a_strangers_plan_of_the_same_content_is_no_review_of_ours() {
     for fork in [None, Some("rob")] {
@@ -93,12 +101,13 @@ fn looking_puts_nothing_in_force_for_the_next_start() {
     let (scene, mut controller, number, merge, digits) = held();
     let looked = scene.bench.tidegate(&["plan"]).code(0);
     assert!(looked.stdout.contains("web/local"), "{looked}");
-    let looked = scene.bench.tidegate(&["explain", "web/local"]);
-    assert!(looked.stdout.contains("web/local"), "{looked}");
-    scene.forge.forget_requests();
+    let looked = scene.bench.tidegate(&["explain", "web"]);
+    assert!(looked.stdout.contains("web"), "{looked}");
+    let before = scene.forge.transcript();
     controller.restart(|| scene.bench.run());
     scene.assert_quiet(&mut controller);
     assert_eq!(wait_for_hold(&scene, &mut controller, number, &merge), digits);
+    assert_eq!(scene.forge.transcript(), before, "what was said before is said again");
     assert_counts(&scene, 1, 1);
     assert!(scene.bench.history().iter().all(|line| line.to < 3), "nothing of it was applied");
     controller.end();
@@ -109,12 +118,12 @@ fn looking_puts_nothing_in_force_for_the_next_start() {
 fn applying_by_hand_passes_the_same_gate() {
     let (scene, controller, number, merge, digits) = held();
     controller.end();
-    let (comment, statuses) = (scene.comment(number), scene.forge.statuses(&merge).len());
+    let before = scene.forge.transcript();
     let ran = scene.bench.tidegate(&["apply"]).code(1);
     let agree = format!("/tidegate apply {digits}");
     assert!(ran.stderr.contains("is held") && ran.stderr.contains(&agree), "{ran}");
     assert_counts(&scene, 1, 1);
-    assert_eq!((scene.comment(number), scene.forge.statuses(&merge).len()), (comment, statuses));
+    assert_eq!(scene.forge.transcript(), before, "what applies by hand tells nobody");
     assert!(scene.bench.history().iter().all(|line| line.to < 3), "nothing of it was applied");
 
     let mut controller = scene.bench.run();
@@ -126,14 +135,31 @@ fn applying_by_hand_passes_the_same_gate() {
 }
 
 #[test]
+fn what_is_refused_is_said_once_whoever_starts_anew() {
+    let (scene, mut controller) = begin("");
+    let files: &[(&str, Option<&[u8]>)] = &[(SPEC, Some(b"services: 7\n"))];
+    let wrong = scene.forge.push_to("main", files, "acme");
+    scene.wait_for_check(&mut controller, &wrong, "tidegate/apply", "failure");
+    scene.assert_quiet(&mut controller);
+    let before = scene.forge.transcript();
+    change_configuration(&scene, &mut controller);
+    scene.let_rounds_pass(&mut controller, 4);
+    controller.restart(|| scene.bench.run());
+    scene.let_rounds_pass(&mut controller, 4);
+    assert_eq!(scene.forge.transcript(), before, "what was said before is said again");
+    assert_counts(&scene, 1, 1);
+    controller.end();
+    scene.forge.finish();
+}
+
+#[test]
 fn a_changed_configuration_forgets_no_hold() {
     let (scene, mut controller, number, merge, digits) = held();
-    let config = fs::read_to_string(scene.bench.path("tidegate.yaml")).unwrap();
-    let prices = "prices: {currency: EUR, perReplicaHour: {default: 0.01}}\n";
-    scene.bench.write_config(&format!("{config}{prices}"));
-    controller.wait_for_log("the changed configuration is in use");
+    let before = scene.forge.transcript();
+    change_configuration(&scene, &mut controller);
     scene.assert_quiet(&mut controller);
     assert_eq!(wait_for_hold(&scene, &mut controller, number, &merge), digits);
+    assert_eq!(scene.forge.transcript(), before, "what was said before is said again");
     assert_counts(&scene, 1, 1);
 
     scene.forge.permit("ann", "write");
