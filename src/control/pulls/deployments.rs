@@ -25,7 +25,7 @@ pub(crate) struct Deployment {
     pub(crate) reported: Option<Stand>,
     /// What the checks of its commits say.
     pub(crate) checked: Option<Stand>,
-    /// Whether some of what is not reported may have been, because reporting it broke off.
+    /// Whether some of what is not reported may have been, because reporting it broke off, or by a run before.
     pub(crate) is_unsure: bool,
     /// Actions done so far.
     actions: usize,
@@ -218,6 +218,8 @@ impl Deployments {
             return;
         }
         self.forget(&pulls);
+        // A run before this one may have said of the same commit that it is not put in force.
+        let is_unsure = matches!(stand, Stand::Held { .. } | Stand::Refused { .. });
         self.all.push(Deployment {
             commit,
             pulls,
@@ -225,7 +227,7 @@ impl Deployments {
             stand,
             reported: None,
             checked: None,
-            is_unsure: false,
+            is_unsure,
             actions: 0,
         });
         if self.all.len() > DEPLOYMENTS_MAX {

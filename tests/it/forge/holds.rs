@@ -9,7 +9,7 @@ use crate::support::controller::Controller;
 use crate::support::github::{Fault, For, Merge};
 
 /// A spec of two services whose counts and templates are far enough from each other that changes of both merge.
-fn spec(api: u32, web: u32, version: &str) -> String {
+pub(super) fn spec(api: u32, web: u32, version: &str) -> String {
     let service = |id: &str, count: u32, version: &str| {
         format!(
             "  - id: {id}\n    scale: {{regions: [{{name: local, min: 0, desired: {count}, max: 9}}]}}\n    \
@@ -21,7 +21,7 @@ fn spec(api: u32, web: u32, version: &str) -> String {
 }
 
 /// A scene with 1 `api` and 1 `web`, and a controller.
-fn begin(rules: &str) -> (Scene, Controller) {
+pub(super) fn begin(rules: &str) -> (Scene, Controller) {
     let scene = Scene::new(rules);
     push(&scene, &spec(1, 1, "1"));
     let controller = scene.run();
@@ -33,7 +33,7 @@ fn push(scene: &Scene, spec: &str) -> CommitId {
 }
 
 /// A pull request whose plan shows `shown`, and that is merged as `merged` behind the back of its plan.
-fn merge_another(
+pub(super) fn merge_another(
     scene: &Scene,
     controller: &mut Controller,
     shown: &str,
@@ -51,7 +51,7 @@ fn merge_another(
 }
 
 /// Waits until a merge is held and everybody is told; gives the digits that the comment asks for.
-fn wait_for_hold(
+pub(super) fn wait_for_hold(
     scene: &Scene,
     controller: &mut Controller,
     number: u64,
@@ -70,7 +70,7 @@ fn wait_for_hold(
     rest.split_whitespace().next().unwrap().to_owned()
 }
 
-fn assert_counts(scene: &Scene, api: usize, web: usize) {
+pub(super) fn assert_counts(scene: &Scene, api: usize, web: usize) {
     assert_eq!(["api", "web"].map(|id| scene.bench.count(id)), [api, web]);
 }
 

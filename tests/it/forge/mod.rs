@@ -4,6 +4,7 @@ mod app;
 mod canary;
 mod faults;
 mod github;
+mod guards;
 mod hands;
 mod holds;
 mod life;
