@@ -5,8 +5,9 @@ use super::scene::{SPEC, Scene};
 #[test]
 fn what_the_queue_makes_has_its_check_and_no_comment() {
     let scene = Scene::new("");
-    scene.push(&[("web", 2, "1")]);
+    let base = scene.push(&[("web", 2, "1")]);
     let mut controller = scene.run();
+    scene.wait_for_check(&mut controller, &base, "tidegate/apply", "success");
     scene.forge.forget_requests();
 
     let good = scene.bench.spec(&[("web", 4, "1")]);
