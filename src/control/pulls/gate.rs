@@ -32,7 +32,7 @@ const ASK_MAX: Duration = Duration::from_secs(5);
 /// Commits that one rebase may have brought.
 const REBASED_MAX: usize = 100;
 /// How long after the branch the forge may move a pull request.
-const FORGE_LAG: Duration = Duration::from_millis(1_500);
+const FORGE_LAG: Duration = Duration::from_millis(750);
 /// How far back closed pull requests are listed: a commit may be old when it arrives, but a merge is not.
 const CLOSED_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How long a commit may name a pull request that is still open: after that it is somebody's words.

@@ -199,7 +199,8 @@ impl Worker {
         board: &Board,
     ) -> Result<bool, ForgeError> {
         let deployed = self.deployments.all.iter().flat_map(|deployment| &deployment.pulls);
-        let is_deployed = deployed.into_iter().any(|pull| pull.number == job.number);
+        let is_deployed = deployed.into_iter().any(|pull| pull.number == job.number)
+            || self.merged.contains_key(&job.number);
         let Some(Sticky { memo, .. }) = sticky else { return Ok(is_deployed) };
         if is_deployed || memo.phase.merge().is_some() {
             return Ok(true);

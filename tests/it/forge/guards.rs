@@ -185,3 +185,23 @@ fn whoever_the_token_is_of_may_command() {
     controller.end();
     scene.forge.finish();
 }
+
+#[test]
+fn what_the_forge_could_not_name_in_time_has_its_last_word_all_the_same() {
+    let scene = Scene::new("onMismatch: apply, ");
+    scene.push(&[("web", 2, "1")]);
+    let mut controller = scene.run();
+    let number = scene.open("More web", &[("web", 3, "1")]);
+    scene.wait_for_comment(&mut controller, number, "### Planned");
+    // Nobody can say what the merge is from, and with `apply` nobody is waited for.
+    scene.forge.fail(Fault::Closed, For::Ever);
+    let other = scene.bench.spec(&[("web", 4, "1")]);
+    scene.forge.push(number, &[(SPEC, Some(other.as_bytes()))]);
+    let merge = scene.forge.merge(number, Merge::Squash, "ann").unwrap();
+    controller.wait("the merge to be applied", || scene.bench.count("web") == 4);
+    scene.forge.recover();
+    scene.wait_for_comment(&mut controller, number, "### Applied");
+    scene.wait_for_check(&mut controller, &merge, "tidegate/apply", "success");
+    controller.end();
+    scene.forge.finish();
+}
