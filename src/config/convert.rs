@@ -285,7 +285,7 @@ fn credentials(
     }
 }
 
-pub(super) fn missing(at: &str, what: &str, findings: &mut Findings<'_>) {
+fn missing(at: &str, what: &str, findings: &mut Findings<'_>) {
     findings.at(
         Severity::Error,
         shared::MISSING_KEY,

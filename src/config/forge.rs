@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::convert::{POLL_INTERVAL_DEFAULT, interval, missing, secret_ref};
+use super::convert::{POLL_INTERVAL_DEFAULT, interval, secret_ref};
 use super::formats::SecretRefText;
 use super::url::web;
 use super::{Repository, SecretRef, codes};
@@ -235,7 +235,8 @@ pub(super) fn read(
     let place = place(&repository.url);
     let name = raw.repo.clone().or_else(|| place.as_ref().map(|place| place.path.clone()));
     let Some((owner, name)) = name.as_deref().and_then(|name| name.split_once('/')) else {
-        missing("/forge", "`repo`, because the repository's address does not say it", findings);
+        let message = "`repo` is missing, and the repository's address does not say it";
+        lacks("/forge", message, "write it as in `repo: acme/infra`", findings);
         return None;
     };
     let host = place.as_ref().map(|place| place.host.as_str());
@@ -244,7 +245,8 @@ pub(super) fn read(
         host => Some(format!("https://{host}/api/v3")),
     });
     let Some(api_url) = api_url else {
-        missing("/forge", "`apiUrl`, because the repository's address does not say it", findings);
+        let message = "`apiUrl` is missing, and the repository's address does not say it";
+        lacks("/forge", message, "write it as in `apiUrl: https://api.github.com`", findings);
         return None;
     };
     if let Err(bad) = web(&api_url, true) {
@@ -292,6 +294,11 @@ pub(super) fn read(
     })
 }
 
+fn lacks(at: &str, message: &str, help: &str, findings: &mut Findings<'_>) {
+    let (severity, help) = (crate::model::Severity::Error, Some(help.to_owned()));
+    findings.at(severity, shared::MISSING_KEY, at, Part::Key, message.to_owned(), help);
+}
+
 fn credentials(raw: &RawCredentials, findings: &mut Findings<'_>) -> Option<ForgeCredentials> {
     const AT: &str = "/forge/credentials";
     match (&raw.token_ref, &raw.app) {
@@ -307,7 +314,8 @@ fn credentials(raw: &RawCredentials, findings: &mut Findings<'_>) -> Option<Forg
             None
         }
         (None, None) => {
-            missing(AT, "one of `tokenRef` and `app`", findings);
+            let help = "write `{tokenRef: env/NAME}`, or `{app: {id:, privateKeyRef:}}`";
+            lacks(AT, "one of `tokenRef` and `app` is missing in `credentials`", help, findings);
             None
         }
         (Some(token), None) => secret_ref(&token.0, "/forge/credentials/tokenRef", findings)
