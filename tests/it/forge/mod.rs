@@ -64,7 +64,7 @@ fn timeless(text: &str) -> String {
         |word: &str| word.len() == 10 && word.starts_with("20") && word.matches('-').count() == 2;
     let is_seconds = |word: &str, next: Option<&&str>| {
         word.parse::<f64>().is_ok()
-            && next.is_some_and(|n| n.trim_end_matches(['.', '*', ',']) == "s")
+            && next.is_some_and(|n| n.trim_end_matches(['.', '*', ',', '"']) == "s")
     };
     let lines = text.lines().map(|line| {
         let words: Vec<&str> = line.split(' ').collect();
