@@ -177,7 +177,6 @@ impl Deployments {
                     if self.all.iter().any(|known| known.is_held_as(&mismatch)) {
                         continue;
                     }
-                    self.forget(std::slice::from_ref(&mismatch.pull));
                     let stand = Stand::Held { digest: mismatch.digest };
                     self.begin(commit.clone(), vec![mismatch.pull], at, stand);
                 }

@@ -135,10 +135,8 @@ impl Pulls {
         let mirror = gate.mirror.clone();
         let parts = parts(setup, config, forge, mirror, &reviews);
         let (wake, stop) = (Arc::new(Notify::new()), StopSign::default());
-        let wires =
-            Wires { sights: seen, facts: heard, wake: wake.clone(), events: events.clone() };
-        let (worker, woken) = Worker::new(parts, clock.clone(), wires);
-        tokio::spawn(worker.run(woken, stop.clone()));
+        let wires = Wires { sights: seen, facts: heard, events: events.clone() };
+        tokio::spawn(Worker::new(parts, clock.clone(), wires).run(wake.clone(), stop.clone()));
         Ok(Some((Self { wake, stop, reviews }, Link { gate, sights, facts })))
     }
 

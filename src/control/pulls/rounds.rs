@@ -55,16 +55,9 @@ impl Worker {
     }
 
     async fn plan_all(&mut self, sight: &Arc<Sight>, board: &Board) -> Result<(), Trouble> {
-        let in_force = sight.in_force.as_ref().map(|good| good.commit.clone());
-        let gaps = sight.gaps();
         let due = |known: &Known| {
-            known.is_asked
-                || known.planned_for.as_ref().is_none_or(|planned| {
-                    planned.head != known.pull.head
-                        || planned.branch_head != sight.branch_head
-                        || planned.in_force != in_force
-                        || planned.gaps != gaps
-                })
+            let now = || PlannedFor::of(known.pull.head.clone(), sight);
+            known.is_asked || known.planned_for.as_ref().is_none_or(|planned| *planned != now())
         };
         let due: Vec<PullNumber> =
             self.known.iter().rev().filter(|(_, k)| due(k)).map(|(number, _)| *number).collect();
@@ -88,12 +81,7 @@ impl Worker {
             let head = heads.get(&number).cloned();
             let listed = self.known.get(&number).map(|known| known.pull.head.clone());
             let Some(seen) = head.clone().or(listed) else { continue };
-            let planned_for = PlannedFor {
-                head: seen,
-                branch_head: sight.branch_head.clone(),
-                in_force: in_force.clone(),
-                gaps: gaps.clone(),
-            };
+            let planned_for = PlannedFor::of(seen, sight);
             // One whose head could not be fetched is left alone until it, or what it stands on, moves.
             if let Some(head) = head {
                 let job = Job { number, head, base: base.clone() };

@@ -56,8 +56,6 @@ pub(crate) struct Parts {
 pub(crate) struct Wires {
     pub(crate) sights: watch::Receiver<Option<Arc<Sight>>>,
     pub(crate) facts: mpsc::UnboundedReceiver<Fact>,
-    /// Somebody says that something may have changed at the forge.
-    pub(crate) wake: Arc<Notify>,
     /// The controller's own loop.
     pub(crate) events: mpsc::Sender<Event>,
 }
@@ -87,6 +85,18 @@ pub(super) struct PlannedFor {
     pub(super) branch_head: Option<CommitId>,
     pub(super) in_force: Option<CommitId>,
     pub(super) gaps: Vec<String>,
+}
+
+impl PlannedFor {
+    /// What a plan of this head, made now, depends on.
+    pub(super) fn of(head: CommitId, sight: &Sight) -> Self {
+        Self {
+            head,
+            branch_head: sight.branch_head.clone(),
+            in_force: sight.in_force.as_ref().map(|good| good.commit.clone()),
+            gaps: sight.gaps(),
+        }
+    }
 }
 
 /// Why a round ended before its end.
@@ -143,9 +153,9 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(parts: Parts, clock: Arc<dyn Clock>, wires: Wires) -> (Self, Arc<Notify>) {
-        let Wires { sights, facts, wake, events } = wires;
-        let worker = Self {
+    pub(crate) fn new(parts: Parts, clock: Arc<dyn Clock>, wires: Wires) -> Self {
+        let Wires { sights, facts, events } = wires;
+        Self {
             parts,
             clock,
             known: BTreeMap::new(),
@@ -161,11 +171,10 @@ impl Worker {
             has_looked: false,
             failures: 0,
             is_resting: false,
-        };
-        (worker, wake)
+        }
     }
 
-    /// Works until `stop` is raised. A failure of the forge or of git is said and tried again, later each time.
+    /// Works until `stop` is raised; looks at once when `wake` says that something may have changed. A failure of the forge or of git is said and tried again, later each time.
     pub(crate) async fn run(mut self, wake: Arc<Notify>, stop: StopSign) {
         let clock = self.clock.clone();
         let mut due = Timer::due(clock.now());
@@ -223,12 +232,9 @@ impl Worker {
         !self.has_looked
             || sight.queued.iter().any(|(_, commit)| !self.queue_checked.contains(commit))
             || self.known.values().any(|known| {
-                known.planned_for.as_ref().is_none_or(|planned| {
-                    planned.branch_head != sight.branch_head
-                        || planned.in_force.as_ref()
-                            != sight.in_force.as_ref().map(|good| &good.commit)
-                        || planned.gaps != sight.gaps()
-                })
+                let planned = known.planned_for.as_ref();
+                planned
+                    .is_none_or(|planned| *planned != PlannedFor::of(planned.head.clone(), &sight))
             })
     }
 
